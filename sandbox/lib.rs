@@ -1,1 +1,3 @@
+//! Simulated AWS and Kubernetes on the loopback address, speaking the clouds' own protocols.
 
+pub mod k8s;
