@@ -1,1 +1,15 @@
+//! The host of playbooks: scripts in Rhai that declare steps, and the engine that converges what they declare.
+//!
+//! Layers, of which each may use only those below it:
+//!
+//! ```text
+//! cli → report, playbook, engine → bind → wire, state → value, secret, error
+//!                      aws, k8s, random, file (bindings) → bind, wire
+//! ```
 
+pub mod bind;
+pub mod cx;
+pub mod error;
+pub mod secret;
+pub mod value;
+pub mod wire;

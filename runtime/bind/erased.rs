@@ -1,0 +1,351 @@
+//! The traits of [`crate::bind`] over JSON, so that the engine and the script host need not know the types.
+
+use super::{Action, Change, Composite, Effect, Lookup, Ownership, Part, Polled, Readiness, Resource, Todo, Wait};
+use crate::{
+    cx::Cx,
+    error::{Class, Error, Result},
+    value::{has_unknown, revealed},
+};
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{collections::BTreeMap, marker::PhantomData};
+
+/// A mistake in a map of arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArgumentError {
+    /// Dotted path of the field: `scaling.max`; empty for the map itself.
+    pub path: String,
+    /// What is wrong with it, in one line.
+    pub message: String,
+}
+
+/// What is constant about a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceMeta {
+    /// See [`Resource::KIND`].
+    pub kind: &'static str,
+    /// See [`Resource::REPLACE`].
+    pub replace: &'static [&'static str],
+    /// See [`Resource::UNCOMPARED`].
+    pub uncompared: &'static [&'static str],
+    /// See [`Resource::OWNERSHIP`].
+    pub ownership: Ownership,
+    /// See [`Resource::STATEFUL`].
+    pub stateful: bool,
+    /// See [`Resource::POLL_S`].
+    pub poll_s: u64,
+    /// See [`Resource::TIMEOUT_S`].
+    pub timeout_s: u64,
+}
+
+/// [`Resource`] over JSON. Arguments may carry secret markers; what reaches the kind has them removed.
+#[async_trait]
+pub trait AnyResource: Send + Sync {
+    /// What is constant about the kind.
+    fn meta(&self) -> ResourceMeta;
+    /// See [`Resource::name`].
+    fn name(&self, args: &Value) -> Option<String>;
+    /// Checks the arguments against the type, and against the kind's own rules when no unknown stands in them.
+    fn check(&self, args: &Value) -> Result<Result<(), ArgumentError>>;
+    /// See [`Resource::find`].
+    async fn find(&self, cx: &Cx, args: &Value) -> Result<Option<Value>>;
+    /// See [`Resource::read`].
+    async fn read(&self, cx: &Cx, last: &Value) -> Result<Option<Value>>;
+    /// See [`Resource::tags`].
+    fn tags(&self, observed: &Value) -> Result<Option<BTreeMap<String, String>>>;
+    /// See [`Resource::readiness`].
+    fn readiness(&self, observed: &Value) -> Result<Readiness>;
+    /// See [`Resource::holds_data`].
+    async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool>;
+    /// See [`Resource::diff`].
+    fn diff(&self, wanted: &Value, observed: &Value) -> Vec<Change>;
+    /// See [`Resource::create`].
+    async fn create(&self, cx: &Cx, args: &Value, token: &str) -> Result<Value>;
+    /// See [`Resource::update`].
+    async fn update(&self, cx: &Cx, args: &Value, observed: &Value, changes: &[Change]) -> Result<()>;
+    /// See [`Resource::delete`].
+    async fn delete(&self, cx: &Cx, observed: &Value) -> Result<()>;
+}
+
+/// [`Lookup`] over JSON.
+#[async_trait]
+pub trait AnyLookup: Send + Sync {
+    /// Checks the arguments against the type.
+    fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Lookup::look`].
+    async fn look(&self, cx: &Cx, args: &Value) -> Result<Value>;
+}
+
+/// [`Wait`] over JSON.
+#[async_trait]
+pub trait AnyWait: Send + Sync {
+    /// Checks the arguments against the type.
+    fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// Seconds of life between two looks, and until the deadline.
+    fn pace_s(&self) -> (u64, u64);
+    /// See [`Wait::poll`].
+    async fn poll(&self, cx: &Cx, args: &Value) -> Result<Polled<Value>>;
+    /// See [`Wait::explain`].
+    async fn explain(&self, cx: &Cx, args: &Value) -> Option<String>;
+}
+
+/// [`Action`] over JSON.
+#[async_trait]
+pub trait AnyAction: Send + Sync {
+    /// Checks the arguments against the type.
+    fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Action::pending`].
+    async fn pending(&self, cx: &Cx, args: &Value) -> Result<Todo<Value>>;
+    /// See [`Action::perform`].
+    async fn perform(&self, cx: &Cx, args: &Value) -> Result<Value>;
+}
+
+/// [`Composite`] over JSON.
+#[async_trait]
+pub trait AnyComposite: Send + Sync {
+    /// Checks the arguments against the type.
+    fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Composite::expand`].
+    async fn expand(&self, cx: &Cx, args: &Value) -> Result<Vec<Vec<Part>>>;
+}
+
+/// A binding's type, seen through JSON.
+pub(super) struct Typed<T>(pub(super) PhantomData<T>);
+
+#[async_trait]
+impl<R: Resource> AnyResource for Typed<R> {
+    fn meta(&self) -> ResourceMeta {
+        ResourceMeta {
+            kind: R::KIND,
+            replace: R::REPLACE,
+            uncompared: R::UNCOMPARED,
+            ownership: R::OWNERSHIP,
+            stateful: R::STATEFUL,
+            poll_s: R::POLL_S,
+            timeout_s: R::TIMEOUT_S,
+        }
+    }
+    fn name(&self, args: &Value) -> Option<String> {
+        R::name(args)
+    }
+    fn check(&self, args: &Value) -> Result<Result<(), ArgumentError>> {
+        match check::<R::Args>(args) {
+            Ok(None) => Ok(Ok(())),
+            Ok(Some(typed)) => R::validate(&typed).map(Ok),
+            Err(mistake) => Ok(Err(mistake)),
+        }
+    }
+    async fn find(&self, cx: &Cx, args: &Value) -> Result<Option<Value>> {
+        R::find(cx, &typed::<R::Args>(args)?).await?.map(|found| json(&found)).transpose()
+    }
+    async fn read(&self, cx: &Cx, last: &Value) -> Result<Option<Value>> {
+        R::read(cx, &typed::<R::Observed>(last)?).await?.map(|found| json(&found)).transpose()
+    }
+    fn tags(&self, observed: &Value) -> Result<Option<BTreeMap<String, String>>> {
+        Ok(R::tags(&typed::<R::Observed>(observed)?).cloned())
+    }
+    fn readiness(&self, observed: &Value) -> Result<Readiness> {
+        Ok(R::readiness(&typed::<R::Observed>(observed)?))
+    }
+    async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool> {
+        R::holds_data(cx, &typed::<R::Observed>(observed)?).await
+    }
+    fn diff(&self, wanted: &Value, observed: &Value) -> Vec<Change> {
+        R::diff(wanted, observed)
+    }
+    async fn create(&self, cx: &Cx, args: &Value, token: &str) -> Result<Value> {
+        json(&R::create(cx, &typed::<R::Args>(args)?, token).await?)
+    }
+    async fn update(&self, cx: &Cx, args: &Value, observed: &Value, changes: &[Change]) -> Result<()> {
+        let changes: Vec<Change> = changes
+            .iter()
+            .map(|change| Change { old: revealed(&change.old), new: revealed(&change.new), ..change.clone() })
+            .collect();
+        R::update(cx, &typed::<R::Args>(args)?, &typed::<R::Observed>(observed)?, &changes).await
+    }
+    async fn delete(&self, cx: &Cx, observed: &Value) -> Result<()> {
+        R::delete(cx, &typed::<R::Observed>(observed)?).await
+    }
+}
+
+#[async_trait]
+impl<L: Lookup> AnyLookup for Typed<L> {
+    fn check(&self, args: &Value) -> Result<(), ArgumentError> {
+        check::<L::Args>(args).map(drop)
+    }
+    async fn look(&self, cx: &Cx, args: &Value) -> Result<Value> {
+        json(&L::look(cx, &typed::<L::Args>(args)?).await?)
+    }
+}
+
+#[async_trait]
+impl<W: Wait> AnyWait for Typed<W> {
+    fn check(&self, args: &Value) -> Result<(), ArgumentError> {
+        check::<W::Args>(args).map(drop)
+    }
+    fn pace_s(&self) -> (u64, u64) {
+        (W::POLL_S, W::TIMEOUT_S)
+    }
+    async fn poll(&self, cx: &Cx, args: &Value) -> Result<Polled<Value>> {
+        Ok(match W::poll(cx, &typed::<W::Args>(args)?).await? {
+            Polled::Ready(output) => Polled::Ready(json(&output)?),
+            Polled::Pending(why) => Polled::Pending(why),
+        })
+    }
+    async fn explain(&self, cx: &Cx, args: &Value) -> Option<String> {
+        W::explain(cx, &typed::<W::Args>(args).ok()?).await
+    }
+}
+
+#[async_trait]
+impl<A: Action> AnyAction for Typed<A> {
+    fn check(&self, args: &Value) -> Result<(), ArgumentError> {
+        check::<A::Args>(args).map(drop)
+    }
+    async fn pending(&self, cx: &Cx, args: &Value) -> Result<Todo<Value>> {
+        Ok(match A::pending(cx, &typed::<A::Args>(args)?).await? {
+            Todo::Done(output) => Todo::Done(json(&output)?),
+            Todo::Needed(what) => Todo::Needed(what),
+        })
+    }
+    async fn perform(&self, cx: &Cx, args: &Value) -> Result<Value> {
+        json(&A::perform(cx, &typed::<A::Args>(args)?).await?)
+    }
+}
+
+#[async_trait]
+impl<C: Composite> AnyComposite for Typed<C> {
+    fn check(&self, args: &Value) -> Result<(), ArgumentError> {
+        check::<C::Args>(args).map(drop)
+    }
+    async fn expand(&self, cx: &Cx, args: &Value) -> Result<Vec<Vec<Part>>> {
+        // Parts keep the taint of the arguments, so these are not revealed.
+        let typed = serde_json::from_value(args.clone())
+            .map_err(|mistake| Error::usage(format!("bad arguments: {mistake}")))?;
+        C::expand(cx, &typed).await
+    }
+}
+
+/// The typed arguments, or the first mistake with its path. With unknowns inside only the field names are checked.
+fn check<T: DeserializeOwned + schemars::JsonSchema>(args: &Value) -> Result<Option<T>, ArgumentError> {
+    if has_unknown(args) {
+        return known_fields::<T>(args).map(|()| None);
+    }
+    let mut track = serde_path_to_error::Track::new();
+    let deserializer = serde_path_to_error::Deserializer::new(revealed(args), &mut track);
+    T::deserialize(deserializer).map(Some).map_err(|mistake| {
+        let path = track.path().to_string();
+        ArgumentError { path: if path == "." { String::new() } else { path }, message: mistake.to_string() }
+    })
+}
+
+fn known_fields<T: schemars::JsonSchema>(args: &Value) -> Result<(), ArgumentError> {
+    let schema = schemars::schema_for!(T).to_value();
+    let (Some(fields), Some(args)) = (schema["properties"].as_object(), args.as_object()) else { return Ok(()) };
+    if let Some(odd) = args.keys().find(|key| !fields.contains_key(*key))
+        && schema["additionalProperties"] == Value::Bool(false)
+    {
+        let known: Vec<String> = fields.keys().map(|key| format!("`{key}`")).collect();
+        let message = format!("unknown field `{odd}`, expected one of {}", known.join(", "));
+        return Err(ArgumentError { path: odd.clone(), message });
+    }
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    match required.into_iter().find(|key| !args.contains_key(*key)) {
+        Some(missing) => Err(ArgumentError { path: String::new(), message: format!("missing field `{missing}`") }),
+        None => Ok(()),
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    serde_path_to_error::deserialize(revealed(value)).map_err(|mistake| {
+        Error::new(Class::Failed, format!("a recorded value does not fit its type at `{}`", mistake.path()))
+            .because(mistake.inner().to_string())
+    })
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value).map_err(|mistake| Error::failed("an output is no JSON").because(mistake.to_string()))
+}
+
+/// The default of [`Resource::diff`].
+pub(super) fn compare(wanted: &Value, observed: &Value, replace: &[&str], uncompared: &[&str]) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let Some(wanted) = wanted.as_object() else { return changes };
+    for (field, new) in wanted {
+        if new.is_null() || uncompared.contains(&field.as_str()) {
+            continue;
+        }
+        let effect = if replace.contains(&field.as_str()) { Effect::Replace } else { Effect::Update };
+        compare_field(field, new, observed.get(field).unwrap_or(&Value::Null), effect, &mut changes);
+    }
+    changes
+}
+
+fn compare_field(path: &str, new: &Value, old: &Value, effect: Effect, changes: &mut Vec<Change>) {
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            for (key, new) in new {
+                compare_field(&format!("{path}.{key}"), new, old.get(key).unwrap_or(&Value::Null), effect, changes);
+            }
+        }
+        (new, old) if same(new, old) => {}
+        (new, old) => changes.push(Change { field: path.to_owned(), old: old.clone(), new: new.clone(), effect }),
+    }
+}
+
+fn same(new: &Value, old: &Value) -> bool {
+    match (new, old) {
+        (Value::Array(new), Value::Array(old)) => {
+            let plain = |items: &[Value]| items.iter().all(|item| !item.is_object() && !item.is_array());
+            if plain(new) && plain(old) {
+                let sorted = |items: &[Value]| {
+                    let mut texts: Vec<String> = items.iter().map(|item| revealed(item).to_string()).collect();
+                    texts.sort_unstable();
+                    texts
+                };
+                sorted(new) == sorted(old)
+            } else {
+                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| same(new, old))
+            }
+        }
+        (Value::Object(new), Value::Object(old)) => {
+            new.iter().all(|(key, new)| same(new, old.get(key).unwrap_or(&Value::Null)))
+        }
+        (Value::Number(new), Value::Number(old)) => new.as_f64() == old.as_f64(),
+        (Value::Array(new), Value::Null) => new.is_empty(),
+        (new, old) => revealed(new) == revealed(old),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Args {
+        name: String,
+        size: Option<u32>,
+    }
+
+    #[test]
+    fn only_what_the_script_sets_is_compared() {
+        let observed = json!({ "a": 1, "b": [2, 1], "tags": { "x": "1", "ours": "2" } });
+        assert_eq!(compare(&json!({ "b": [1, 2], "tags": { "x": "1" }, "c": null }), &observed, &[], &[]), vec![]);
+        let changes = compare(&json!({ "a": 2, "tags": { "y": "1" } }), &observed, &["a"], &[]);
+        assert_eq!(changes[0].effect, Effect::Replace);
+        assert_eq!((changes[1].field.as_str(), &changes[1].old), ("tags.y", &Value::Null));
+    }
+
+    #[test]
+    fn mistakes_have_a_path_even_beside_unknowns() {
+        let wrong = check::<Args>(&json!({ "name": "x", "size": "big" })).err().unwrap();
+        assert_eq!(wrong.path, "size");
+        let unknown = crate::value::unknown("vpc.id");
+        assert!(check::<Args>(&json!({ "name": unknown, "size": 3 })).is_ok());
+        assert!(check::<Args>(&json!({ "name": unknown, "sise": 3 })).err().unwrap().message.contains("sise"));
+        assert!(check::<Args>(&json!({ "size": unknown })).err().unwrap().message.contains("name"));
+    }
+}

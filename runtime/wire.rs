@@ -1,0 +1,230 @@
+//! The one place that sends. Every call to a cloud asks here first: writes are refused in a plan, each call is recorded,
+//! and a test can make the process die at any of them.
+
+use crate::error::{Class, Error, Result};
+use serde::Serialize;
+use std::{
+    fs::File,
+    io::Write as _,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+/// Environment variable by which a test makes the process die: `before:17`, `answered:17` or `unrecorded:17` kill it at its
+/// seventeenth call. Only builds with debug assertions look at it.
+pub const CRASH_VARIABLE: &str = "GITPOD_PLAY_CRASH_AT";
+
+tokio::task_local! {
+    /// Who asks, for the record of a call.
+    pub static ASKED_BY: Asker;
+}
+
+/// The step and the resource for which a call is made.
+#[derive(Debug, Clone, Default)]
+pub struct Asker {
+    /// The step's name.
+    pub step: Arc<str>,
+    /// The resource's address, or empty.
+    pub resource: Arc<str>,
+}
+
+/// One call, as `--record FILE` writes it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Recorded {
+    /// When it was sent, RFC 3339.
+    pub at: String,
+    /// `ec2`, `eks`, `k8s`, `http` …
+    pub service: String,
+    /// `CreateVpc`; for Kubernetes `PATCH deployments`.
+    pub operation: String,
+    /// Whether it could change something. A server-side dry run is not a write.
+    pub write: bool,
+    /// The step that asked.
+    pub step: String,
+    /// The resource's address.
+    pub resource: String,
+    /// `200`, or the cloud's error code.
+    pub status: String,
+    /// From sending to the answer, in milliseconds.
+    pub ms: u64,
+}
+
+/// The point of a call at which a test wants the process to die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Before it is sent.
+    Before,
+    /// After the server did it, before the answer is looked at.
+    Answered,
+    /// After the answer, before the log holds it.
+    Unrecorded,
+}
+
+/// How many calls of each sort were made.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Calls that read.
+    pub reads: AtomicU64,
+    /// Calls that may have written.
+    pub writes: AtomicU64,
+}
+
+struct Inner {
+    writes_allowed: bool,
+    record: Option<Mutex<File>>,
+    counts: Counts,
+    calls: AtomicU64,
+    crash: Option<(Point, u64)>,
+    lease: Box<dyn Fn() -> Result<()> + Send + Sync>,
+}
+
+/// Cheap to clone; see the module.
+#[derive(Clone)]
+pub struct Wire(Arc<Inner>);
+
+/// A call under way.
+pub struct Ticket {
+    wire: Wire,
+    recorded: Recorded,
+    began: Instant,
+    number: u64,
+}
+
+impl Wire {
+    /// `writes_allowed` is false in a plan. `lease` is asked before each write and refuses when the stack is no longer ours.
+    pub fn new(writes_allowed: bool, record: Option<File>, lease: Box<dyn Fn() -> Result<()> + Send + Sync>) -> Self {
+        Self(Arc::new(Inner {
+            writes_allowed,
+            record: record.map(Mutex::new),
+            counts: Counts::default(),
+            calls: AtomicU64::new(0),
+            crash: crash_point(),
+            lease,
+        }))
+    }
+
+    /// Asks to send. An error means that nothing may be sent.
+    pub fn begin(&self, service: &str, operation: &str, write: bool) -> Result<Ticket> {
+        if write && !self.0.writes_allowed {
+            return Err(Error::new(
+                Class::Refused,
+                format!("`{service} {operation}` would write, which a plan never does"),
+            ));
+        }
+        if write {
+            (self.0.lease)()?;
+        }
+        let number = self.0.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        self.die_at(Point::Before, number);
+        let counter = if write { &self.0.counts.writes } else { &self.0.counts.reads };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let asker = ASKED_BY.try_with(Clone::clone).unwrap_or_default();
+        Ok(Ticket {
+            wire: self.clone(),
+            recorded: Recorded {
+                at: jiff::Timestamp::now().to_string(),
+                service: service.to_owned(),
+                operation: operation.to_owned(),
+                write,
+                step: asker.step.to_string(),
+                resource: asker.resource.to_string(),
+                status: String::new(),
+                ms: 0,
+            },
+            began: Instant::now(),
+            number,
+        })
+    }
+
+    /// Calls so far: (reads, writes).
+    pub fn counts(&self) -> (u64, u64) {
+        (self.0.counts.reads.load(Ordering::Relaxed), self.0.counts.writes.load(Ordering::Relaxed))
+    }
+
+    /// The engine calls this between an answer and its record.
+    pub fn before_record(&self) {
+        self.die_at(Point::Unrecorded, self.0.calls.load(Ordering::SeqCst));
+    }
+
+    fn die_at(&self, instant: Point, number: u64) {
+        if self.0.crash == Some((instant, number)) {
+            // The same as `kill -9`: no destructor runs, nothing is flushed.
+            let me = std::process::id().to_string();
+            let _ = std::process::Command::new("kill").args(["-9", &me]).status();
+            std::process::abort();
+        }
+    }
+}
+
+impl Ticket {
+    /// The answer came (`200`, or the cloud's error code), or no answer will come (`no reply`).
+    pub fn answered(mut self, status: &str) {
+        self.wire.die_at(Point::Answered, self.number);
+        let Some(record) = &self.wire.0.record else { return };
+        self.recorded.ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        status.clone_into(&mut self.recorded.status);
+        let Ok(mut line) = serde_json::to_string(&self.recorded) else { return };
+        line = crate::secret::hide(&line);
+        line.push('\n');
+        if let Ok(mut file) = record.lock() {
+            // A record that cannot be written must not fail the call that was made.
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+}
+
+fn crash_point() -> Option<(Point, u64)> {
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    let wanted = std::env::var(CRASH_VARIABLE).ok()?;
+    let (instant, number) = wanted.split_once(':')?;
+    let instant = match instant {
+        "before" => Point::Before,
+        "answered" => Point::Answered,
+        "unrecorded" => Point::Unrecorded,
+        _ => return None,
+    };
+    Some((instant, number.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(writes_allowed: bool) -> Wire {
+        Wire::new(writes_allowed, None, Box::new(|| Ok(())))
+    }
+
+    #[test]
+    fn a_plan_never_writes() {
+        let wire = wire(false);
+        assert!(wire.begin("ec2", "DescribeVpcs", false).is_ok());
+        let refused = wire.begin("ec2", "CreateVpc", true).err().unwrap();
+        assert_eq!(refused.class, Class::Refused);
+        assert_eq!(wire.counts(), (1, 0));
+    }
+
+    #[test]
+    fn a_lost_lease_stops_writes_and_not_reads() {
+        let wire = Wire::new(true, None, Box::new(|| Err(Error::failed("the lease is lost"))));
+        assert!(wire.begin("ec2", "DescribeVpcs", false).is_ok());
+        assert!(wire.begin("ec2", "CreateVpc", true).is_err());
+    }
+
+    #[test]
+    fn calls_are_recorded_as_json_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.jsonl");
+        let wire = Wire::new(true, Some(File::create(&path).unwrap()), Box::new(|| Ok(())));
+        wire.begin("ec2", "CreateVpc", true).unwrap().answered("200");
+        let text = std::fs::read_to_string(path).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(line["operation"], "CreateVpc");
+        assert_eq!(line["write"], true);
+        assert_eq!(line["status"], "200");
+    }
+}
