@@ -1,3 +1,115 @@
 //! Simulated AWS and Kubernetes on the loopback address, speaking the clouds' own protocols.
+//!
+//! [`Sandbox::start`] opens the state, binds a listener on 127.0.0.1 and answers until [`Sandbox::shutdown`].
 
+pub mod aws;
+pub mod core;
 pub mod k8s;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use crate::aws::Env;
+use crate::core::blob::Blobs;
+use crate::core::clock::Pace;
+use crate::core::fault::FaultRule;
+use crate::core::store::Store;
+use crate::k8s::KubeWorld;
+
+/// How a simulation starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder that keeps the state; in memory when left out.
+    pub dir: Option<PathBuf>,
+    /// How much faster than the real cloud things become ready.
+    pub pace: Pace,
+    /// Durations of the real cloud by kind, in seconds, that differ from the built-in ones.
+    pub durations: BTreeMap<String, u64>,
+    /// Faults that hold from the start.
+    pub faults: Vec<FaultRule>,
+    /// Account of everything, twelve digits.
+    pub account_id: String,
+    /// Port of the AWS listener; 0 takes a free one.
+    pub port: u16,
+    /// Access key id that is always known.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    /// Accept `AKIA…EXAMPLE` keys too, those of AWS's documentation.
+    pub allow_example_keys: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            pace: Pace::default(),
+            durations: BTreeMap::new(),
+            faults: Vec::new(),
+            account_id: "111122223333".to_owned(),
+            port: 0,
+            access_key: "AKIASANDBOX000000000".to_owned(),
+            secret_key: "sandbox-secret-key-of-no-value-anywhere0".to_owned(),
+            allow_example_keys: true,
+        }
+    }
+}
+
+/// A simulation that runs.
+pub struct Sandbox {
+    /// `http://127.0.0.1:PORT` of all AWS services.
+    pub aws_url: String,
+    /// Access key id to sign with.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: String,
+    env: Arc<Env>,
+    listener: AbortHandle,
+}
+
+impl Sandbox {
+    /// Starts a simulation; must be called inside a Tokio runtime, which must live as long as it.
+    ///
+    /// # Errors
+    /// When the folder is in use or damaged, or the port is taken.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let store = match &options.dir {
+            Some(dir) => Store::open(&dir.join("aws"))?,
+            None => Store::in_memory(),
+        };
+        let blobs = Blobs::open(options.dir.as_ref().map(|dir| dir.join("blobs")).as_deref())?;
+        let port = options.port;
+        let pace = match options.pace {
+            Pace::Times(times) => times,
+            Pace::Max => 1.0e6,
+        };
+        let kube = KubeWorld::open(options.dir.as_ref().map(|dir| dir.join("k8s")).as_deref(), pace)
+            .map_err(io::Error::other)?;
+        let env = Arc::new(Env::new(options, store, blobs, kube));
+        let (address, listener) = aws::server::serve(Arc::clone(&env), port).await?;
+        let aws_url = format!("http://{address}");
+        let _ = env.base_url.set(aws_url.clone());
+        let (access_key, secret_key) = (env.options.access_key.clone(), env.options.secret_key.clone());
+        Ok(Self { aws_url, access_key, secret_key, env, listener })
+    }
+
+    /// What all services share: documents, clock, faults, recorded calls.
+    pub fn env(&self) -> &Arc<Env> {
+        &self.env
+    }
+
+    /// Stops listening and closes all connections. Everything answered is kept already.
+    pub fn shutdown(&self) {
+        self.listener.abort();
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,366 @@
+//! The simulated AWS: one listener for all services, each of which is one file or folder.
+//!
+//! A service is a [`Service`] in [`SERVICES`]. Its handler gets a [`Cx`]: the parameters, the caller, the region and
+//! an open transaction, which is kept when the handler succeeds and taken back when it fails.
+//!
+//! Documents that services share, by table (regional unless they begin with `/`):
+//! - `vpc`, `subnet`, `sg` (security groups), `eni` (network interfaces), `lt` (launch templates), `ltv` (versions,
+//!   id `LT/NUMBER`), `instance`, `volume`: as EC2 shows them, camelCase, e.g. `subnet` has `subnetId`, `vpcId`,
+//!   `availabilityZone`, `cidrBlock`, `tagSet: [{key, value}]`; `sg` has `groupId`, `groupName`, `vpcId`;
+//!   `eni` has `networkInterfaceId`, `subnetId`, `vpcId`, `groupSet: [{groupId}]`, `description`, and
+//!   keeps its subnet and groups from being deleted;
+//! - `/iam.role`, `/iam.user`, `/iam.policy` (id is the ARN), `/iam.key`: as IAM shows them, e.g. `Arn`;
+//! - `eks.cluster` (id is the name), `eks.nodegroup` (id `CLUSTER/NAME`): as EKS shows them, camelCase;
+//! - `asg` (id is the name): as AutoScaling shows them; `elb` and `elbv2`: load balancers by name and ARN;
+//! - `token`: idempotency tokens.
+//!
+//! Members that begin with `_` are private: never shown. `_ready_at` (unix milliseconds) is when a transient state ends.
+
+pub mod admin;
+pub mod auth;
+pub mod http;
+pub mod params;
+pub mod query;
+pub mod rest;
+pub mod server;
+pub mod sts;
+pub mod xml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use self::auth::{Caller, Scope};
+use self::http::{ApiError, Outcome, Reply, Request};
+use self::params::Params;
+use crate::Options;
+use crate::core::blob::Blobs;
+use crate::core::calls::{Call, Calls, reads};
+use crate::core::clock::Clock;
+use crate::core::fault::{FaultAction, Faults};
+use crate::core::store::{Store, Tx};
+use crate::k8s::KubeWorld;
+
+/// The wire protocol of a service, with the name space of its XML.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Protocol {
+    /// EC2's flavour of the query protocol.
+    Ec2,
+    /// Query protocol.
+    Query(&'static str),
+    /// REST with JSON bodies.
+    RestJson,
+    /// JSON 1.1, operation by `X-Amz-Target`.
+    Json11,
+    /// REST with XML bodies and `<ErrorResponse>`.
+    RestXml(&'static str),
+    /// S3.
+    S3,
+}
+
+/// A service and how it is recognised.
+pub struct Service {
+    /// Signing name, e.g. `ec2`.
+    pub name: &'static str,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// API version that tells services of one signing name apart (query protocols).
+    pub version: Option<&'static str>,
+    /// Operations by path, for the REST protocols.
+    pub routes: &'static [rest::Route],
+    /// Answers an operation ([`Cx::op`]). [`Cx::unknown_operation`] for one that it does not know.
+    pub handle: fn(&mut Cx<'_>) -> Outcome,
+}
+
+/// Every service: one line each.
+pub const SERVICES: &[Service] = &[
+    sts::SERVICE,
+];
+
+/// What all calls of one simulation share.
+pub struct Env {
+    /// Documents.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Faults.
+    pub faults: Faults,
+    /// Large bodies.
+    pub blobs: Blobs,
+    /// The Kubernetes clusters behind EKS; a cluster is named by [`Env::kube_name`].
+    pub kube: KubeWorld,
+    /// Record of calls.
+    pub calls: Calls,
+    /// As started.
+    pub options: Options,
+    /// `http://127.0.0.1:PORT`, once bound.
+    pub base_url: OnceLock<String>,
+    /// Moves things between AWS and Kubernetes; called before each call, so that answers show what is due.
+    pub sync: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    hidden: Mutex<BTreeMap<(String, String), u32>>,
+}
+
+/// One call in the hands of its handler.
+pub struct Cx<'a> {
+    /// What is shared.
+    pub env: &'a Env,
+    /// The transaction of this call.
+    pub tx: Tx<'a>,
+    /// The request itself.
+    pub request: &'a Request,
+    /// Operation, e.g. `CreateVpc`.
+    pub op: String,
+    /// Parameters.
+    pub p: Params,
+    /// Region of the request.
+    pub region: String,
+    /// Twelve digits.
+    pub account: String,
+    /// Who calls.
+    pub caller: Caller,
+    /// Id of this request.
+    pub request_id: String,
+    /// XML name space of the service.
+    pub namespace: &'static str,
+    /// Set by a fault: what this create begins must end failed, for this reason.
+    pub fails: Option<String>,
+}
+
+impl Cx<'_> {
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.env.clock
+    }
+
+    /// An ARN of this account and region: `arn:aws:SERVICE:REGION:ACCOUNT:RESOURCE`.
+    pub fn arn(&self, service: &str, resource: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{resource}", self.region, self.account)
+    }
+
+    /// The error for an operation that the service does not have.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn unknown_operation(&self) -> Outcome {
+        let message = format!("The action {} is not part of this simulation.", self.op);
+        Err(ApiError::new("InvalidAction", message).status(501))
+    }
+
+    /// What an earlier call with the same idempotency token made: the id that was given to [`Cx::remember`], or
+    /// `None` when the token is new or absent.
+    ///
+    /// `wanted` is what must be the same for the call to count as a repetition.
+    ///
+    /// # Errors
+    /// `IdempotentParameterMismatch` (or `code`) when the token came with other parameters.
+    pub fn replay(&self, token: Option<&str>, wanted: &Value, code: &str) -> Result<Option<String>, ApiError> {
+        let Some(token) = token.filter(|t| !t.is_empty()) else { return Ok(None) };
+        let Some(entry) = self.tx.get("token", &format!("{}/{token}", self.op)) else { return Ok(None) };
+        if entry["wanted"] != *wanted {
+            let message = format!("Client token {token} was used before with other parameters.");
+            return Err(ApiError::new(code, message));
+        }
+        Ok(entry["id"].as_str().map(str::to_owned))
+    }
+
+    /// Remembers that `token` made `id`.
+    pub fn remember(&mut self, token: Option<&str>, wanted: &Value, id: &str) {
+        if let Some(token) = token.filter(|t| !t.is_empty()) {
+            let key = format!("{}/{token}", self.op);
+            self.tx.put("token", &key, json!({"id": id, "wanted": wanted}));
+        }
+    }
+
+    /// The parameters without the named ones: what a repetition must equal.
+    pub fn wanted_without(&self, names: &[&str]) -> Value {
+        let mut wanted = self.p.0.clone();
+        if let Some(members) = wanted.as_object_mut() {
+            members.retain(|name, _| !names.contains(&name.as_str()));
+        }
+        wanted
+    }
+}
+
+/// What came of a call: an answer, or a connection to close.
+pub enum Answer {
+    /// Send this.
+    Reply(Reply),
+    /// Close without a word.
+    Drop,
+}
+
+struct Found {
+    service: &'static Service,
+    scope: Option<Scope>,
+    op: String,
+    labels: Map<String, Value>,
+}
+
+impl Env {
+    /// An environment over an open store.
+    pub fn new(options: Options, store: Store, blobs: Blobs, kube: KubeWorld) -> Self {
+        Self {
+            store,
+            blobs,
+            kube,
+            clock: Clock::new(options.pace, options.durations.clone()),
+            faults: Faults::new(options.faults.clone()),
+            calls: Calls::default(),
+            options,
+            base_url: OnceLock::new(),
+            sync: OnceLock::new(),
+            hidden: Mutex::default(),
+        }
+    }
+
+    /// The name that the EKS cluster `name` of `region` has in the world of Kubernetes.
+    pub fn kube_name(region: &str, name: &str) -> String {
+        format!("{region}.{name}")
+    }
+
+    /// Answers a request of any service.
+    pub async fn answer(self: &Arc<Self>, request: Request) -> Answer {
+        let Some(found) = find(&request) else {
+            let body = r#"{"__type":"UnknownOperationException","message":"no simulated service answers this request"}"#;
+            return Answer::Reply(Reply::new(501, "application/json", body));
+        };
+        let fault = self.faults.meet(found.service.name, &found.op);
+        if let Some(delay) = fault.delay_ms {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+        }
+        if fault.drop_before {
+            self.record(&found, 0, None);
+            return Answer::Drop;
+        }
+        if let Some(sync) = self.sync.get() {
+            sync();
+        }
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let outcome = match &fault.error {
+            Some(error) => Err(ApiError::new(&error.code, error.message()).status(error.status())),
+            None => self.work(&request, &found, &fault, &request_id),
+        };
+        let code = outcome.as_ref().err().map(|e| e.code.clone());
+        let reply = finish(outcome, found.service.protocol, &request_id);
+        if fault.drop_after {
+            self.record(&found, 0, code);
+            return Answer::Drop;
+        }
+        self.record(&found, reply.status, code);
+        Answer::Reply(reply)
+    }
+
+    fn work(&self, request: &Request, found: &Found, fault: &FaultAction, request_id: &str) -> Outcome {
+        let protocol = found.service.protocol;
+        let scope = found.scope.as_ref().ok_or_else(|| auth::missing(protocol))?;
+        let mut tx = self.store.begin(&scope.region);
+        let caller = auth::caller(self, &tx, protocol, &scope.access_key)?;
+        let p = match protocol {
+            Protocol::Ec2 | Protocol::Query(_) => query::parameters(request),
+            Protocol::RestJson | Protocol::Json11 => rest::parameters(request, found.labels.clone())?,
+            Protocol::S3 | Protocol::RestXml(_) => {
+                let query = request.query.iter().map(|(k, v)| (k.clone(), json!(v)));
+                Params(Value::Object(query.chain(found.labels.clone()).collect()))
+            }
+        };
+        let read = reads(&found.op);
+        if read {
+            tx.hide(self.take_hidden());
+        }
+        let dry_run = protocol == Protocol::Ec2 && p.flag("DryRun") == Some(true);
+        let mut cx = Cx {
+            env: self,
+            tx,
+            request,
+            op: found.op.clone(),
+            p,
+            region: scope.region.clone(),
+            account: self.options.account_id.clone(),
+            caller,
+            request_id: request_id.to_owned(),
+            namespace: match protocol {
+                Protocol::Query(namespace) | Protocol::RestXml(namespace) => namespace,
+                _ => "",
+            },
+            fails: fault.create_fails.clone(),
+        };
+        let reply = (found.service.handle)(&mut cx)?;
+        if dry_run {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            return Err(ApiError::new("DryRunOperation", message).status(412));
+        }
+        if let (Some(reads), false) = (fault.not_found_for, read) {
+            let made = cx.tx.made().into_iter().map(|key| (key, reads));
+            self.hidden.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
+        }
+        cx.tx.commit()?;
+        Ok(reply)
+    }
+
+    /// The documents that this read must not see; each has one read less to wait then.
+    fn take_hidden(&self) -> BTreeSet<(String, String)> {
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = hidden.keys().cloned().collect();
+        hidden.retain(|_, reads| {
+            *reads = reads.saturating_sub(1);
+            *reads > 0
+        });
+        now
+    }
+
+    fn record(&self, found: &Found, status: u16, error: Option<String>) {
+        let scope = found.scope.clone().unwrap_or_default();
+        self.calls.add(Call {
+            number: 0,
+            at_ms: self.clock.now(),
+            service: found.service.name.to_owned(),
+            operation: found.op.clone(),
+            region: scope.region,
+            status,
+            error,
+            write: !reads(&found.op),
+            access_key: scope.access_key,
+        });
+    }
+}
+
+/// The service and operation of a request. Unsigned requests are matched by their form, target or path.
+fn find(request: &Request) -> Option<Found> {
+    let scope = auth::scope(request);
+    let form = query::parameters_if_form(request);
+    let action = form.as_ref().and_then(|p| p.opt("Action").map(str::to_owned));
+    let version = form.as_ref().and_then(|p| p.opt("Version").map(str::to_owned));
+    let named = |service: &&Service| match &scope {
+        Some(scope) => scope.service == service.name,
+        None => true,
+    };
+    SERVICES.iter().filter(named).find_map(|service| {
+        let (op, labels) = match service.protocol {
+            Protocol::Ec2 | Protocol::Query(_) => {
+                let version_fits = service.version.is_none_or(|v| version.as_deref() == Some(v));
+                (action.clone().filter(|_| version_fits)?, Map::new())
+            }
+            Protocol::Json11 => {
+                let target = request.header("x-amz-target")?;
+                (target.rsplit('.').next().unwrap_or(target).to_owned(), Map::new())
+            }
+            _ => rest::route(service.routes, request)?,
+        };
+        Some(Found { service, scope: scope.clone(), op, labels })
+    })
+}
+
+fn finish(outcome: Outcome, protocol: Protocol, request_id: &str) -> Reply {
+    let reply = match outcome {
+        Ok(reply) => reply,
+        Err(error) => match protocol {
+            Protocol::Ec2 => query::ec2_error(&error, request_id),
+            Protocol::Query(namespace) | Protocol::RestXml(namespace) => query::query_error(&error, namespace, request_id),
+            Protocol::RestJson | Protocol::Json11 => rest::json_error(&error),
+            Protocol::S3 => rest::s3_error(&error, request_id),
+        },
+    };
+    reply.with("x-amzn-requestid", request_id).with("x-amz-request-id", request_id)
+}

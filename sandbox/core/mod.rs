@@ -1,0 +1,7 @@
+//! What every simulated cloud stands on: documents, time, faults, blobs, recorded calls.
+
+pub mod blob;
+pub mod calls;
+pub mod clock;
+pub mod fault;
+pub mod store;
