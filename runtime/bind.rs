@@ -93,6 +93,8 @@ pub trait Resource: Send + Sync + 'static {
     const REPLACE: &'static [&'static str] = &[];
     /// Top-level fields that cannot be read back, or only say how to work (`cluster`, `skip_final_snapshot`).
     const UNCOMPARED: &'static [&'static str] = &[];
+    /// Outputs that an update in place changes (`latest_version`); a plan shows them as not known until run.
+    const CHANGED_BY_UPDATE: &'static [&'static str] = &[];
     /// How we know it is ours.
     const OWNERSHIP: Ownership;
     /// Whether deleting it loses data: then `--allow-delete NAME` is asked for.
@@ -209,6 +211,8 @@ pub trait Action: Send + Sync + 'static {
     type Args: Arguments;
     /// What came of it.
     type Output: Outputs;
+    /// Done once for each distinct map of arguments: the log remembers it, and nothing is asked again.
+    const ONCE: bool = false;
     /// Whether it is still to be done. Reads only.
     async fn pending(cx: &Cx, args: &Self::Args) -> Result<Todo<Self::Output>>;
     /// Does it. Called again after a crash, so it must not matter how often.

@@ -29,6 +29,8 @@ pub struct ResourceMeta {
     pub replace: &'static [&'static str],
     /// See [`Resource::UNCOMPARED`].
     pub uncompared: &'static [&'static str],
+    /// See [`Resource::CHANGED_BY_UPDATE`].
+    pub changed_by_update: &'static [&'static str],
     /// See [`Resource::OWNERSHIP`].
     pub ownership: Ownership,
     /// See [`Resource::STATEFUL`].
@@ -95,6 +97,8 @@ pub trait AnyWait: Send + Sync {
 pub trait AnyAction: Send + Sync {
     /// Checks the arguments against the type.
     fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Action::ONCE`].
+    fn once(&self) -> bool;
     /// See [`Action::pending`].
     async fn pending(&self, cx: &Cx, args: &Value) -> Result<Todo<Value>>;
     /// See [`Action::perform`].
@@ -120,6 +124,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             kind: R::KIND,
             replace: R::REPLACE,
             uncompared: R::UNCOMPARED,
+            changed_by_update: R::CHANGED_BY_UPDATE,
             ownership: R::OWNERSHIP,
             stateful: R::STATEFUL,
             poll_s: R::POLL_S,
@@ -202,6 +207,9 @@ impl<W: Wait> AnyWait for Typed<W> {
 impl<A: Action> AnyAction for Typed<A> {
     fn check(&self, args: &Value) -> Result<(), ArgumentError> {
         check::<A::Args>(args).map(drop)
+    }
+    fn once(&self) -> bool {
+        A::ONCE
     }
     async fn pending(&self, cx: &Cx, args: &Value) -> Result<Todo<Value>> {
         Ok(match A::pending(cx, &typed::<A::Args>(args)?).await? {
