@@ -7,6 +7,8 @@
 //!                      aws, k8s, random, file (bindings) → bind, wire
 //! ```
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod bind;
 pub mod cx;
 pub mod error;
