@@ -31,6 +31,8 @@ pub struct Options {
     pub durations: BTreeMap<String, u64>,
     /// Faults that hold from the start.
     pub faults: Vec<FaultRule>,
+    /// Service quotas by code (`L-F678F1CE`) that differ from AWS's defaults.
+    pub quotas: BTreeMap<String, f64>,
     /// Account of everything, twelve digits.
     pub account_id: String,
     /// Port of the AWS listener; 0 takes a free one.
@@ -50,6 +52,7 @@ impl Default for Options {
             pace: Pace::default(),
             durations: BTreeMap::new(),
             faults: Vec::new(),
+            quotas: BTreeMap::new(),
             account_id: "111122223333".to_owned(),
             port: 0,
             access_key: "AKIASANDBOX000000000".to_owned(),

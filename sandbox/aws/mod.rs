@@ -18,6 +18,7 @@
 
 pub mod admin;
 pub mod auth;
+pub mod ec2;
 pub mod http;
 pub mod params;
 pub mod query;
@@ -77,6 +78,7 @@ pub struct Service {
 /// Every service: one line each.
 pub const SERVICES: &[Service] = &[
     sts::SERVICE,
+    ec2::SERVICE,
 ];
 
 /// What all calls of one simulation share.
@@ -213,6 +215,13 @@ impl Env {
             sync: OnceLock::new(),
             hidden: Mutex::default(),
         }
+    }
+
+    /// The value of a service quota as a count.
+    pub fn quota(&self, service: &str, code: &str) -> usize {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let count = crate::core::quota::value(&self.options.quotas, service, code) as usize;
+        count
     }
 
     /// The name that the EKS cluster `name` of `region` has in the world of Kubernetes.

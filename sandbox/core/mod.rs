@@ -4,4 +4,5 @@ pub mod blob;
 pub mod calls;
 pub mod clock;
 pub mod fault;
+pub mod quota;
 pub mod store;
