@@ -12,6 +12,8 @@ pub mod aws;
 pub mod bind;
 pub mod cx;
 pub mod error;
+pub mod graph;
+pub mod playbook;
 pub mod secret;
 pub mod value;
 pub mod wire;

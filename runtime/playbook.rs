@@ -1,0 +1,96 @@
+//! Playbooks: scripts in Rhai that declare steps. This module reads them, checks them and runs their steps; what the
+//! bindings do is the business of whoever implements [`Host`].
+
+mod diagnostic;
+mod limits;
+mod settings;
+mod sources;
+mod step;
+
+pub use diagnostic::{Diagnostic, Position, Severity};
+pub use limits::Limits;
+pub use settings::{Setting, Settings, SettingsLayer};
+pub use sources::Sources;
+pub use step::{Step, StepOutcome};
+
+use crate::{bind::Registry, error::Error};
+use serde_json::Value;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Who answers the bindings that a step calls.
+pub trait Host: Send + Sync {
+    /// Does what `binding` stands for, and gives its output. Blocks; called on the step's own thread.
+    fn call(&self, step: &str, binding: &str, args: Value, at: &Position) -> Result<Value, Error>;
+
+    /// Hears `print` and `warn` of the script; `step` is empty while the playbook is read. Secrets are hidden already.
+    fn say(&self, step: &str, text: &str);
+}
+
+/// What is needed to read a playbook.
+pub struct Load<'a> {
+    /// A file, or the name of an embedded playbook: `playbooks/aws.rhai`.
+    pub path: &'a str,
+    /// Settings over the playbook's defaults; later ones win.
+    pub layers: Vec<SettingsLayer>,
+    /// Whether this is a plan, in which outputs may be unknown.
+    pub planning: bool,
+    /// The bindings.
+    pub registry: Arc<Registry>,
+    /// Who answers them.
+    pub host: Arc<dyn Host>,
+    /// How far the script may go.
+    pub limits: Limits,
+    /// Folders outside the playbook's own that `read_file` may read (`--allow-read`).
+    pub allow_read: Vec<PathBuf>,
+    /// The embedded scripts.
+    pub sources: Arc<Sources>,
+}
+
+/// A playbook that was read and whose declarations were run.
+pub struct Playbook {
+    /// The first line of its `//!` comment.
+    pub title: String,
+    /// The whole `//!` comment.
+    pub doc: String,
+    /// The steps, in the order of declaration.
+    pub steps: Vec<Step>,
+    /// The settings that hold.
+    pub settings: Settings,
+    /// What the playbook said about each cloud: `target("aws", #{ region: … })`.
+    pub targets: BTreeMap<String, Value>,
+}
+
+impl Playbook {
+    /// Reads a playbook, runs its declarations, and checks what must hold before any step may run.
+    pub fn load(load: Load<'_>) -> Result<Self, Vec<Diagnostic>> {
+        Err(vec![Diagnostic::usage(format!("cannot read playbook `{}`", load.path))])
+    }
+
+    /// Runs the body of the step called `name` with the outputs of the steps it needs.
+    pub fn run_step(
+        &self,
+        name: &str,
+        _outputs: &BTreeMap<String, Value>,
+        _cancel: &CancellationToken,
+        _deadline: Option<Instant>,
+    ) -> Result<StepOutcome, Diagnostic> {
+        Err(Diagnostic::usage(format!("there is no step `{name}`")))
+    }
+
+    /// A digest of all code that the step runs: its body, what it captured, the functions and constants it uses in any
+    /// module. Comments and blank lines change nothing; it is the same in every process.
+    pub fn code_digest(&self, _step: &str) -> String {
+        String::new()
+    }
+
+    /// Everything that can be found wrong without running a step.
+    pub fn check(&self) -> Vec<Diagnostic> {
+        Vec::new()
+    }
+
+    /// All files of the user that were read, for `watch`.
+    pub fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
