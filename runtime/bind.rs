@@ -16,7 +16,7 @@
 mod erased;
 mod registry;
 
-pub use erased::{AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, ArgumentError, ResourceMeta};
+pub use erased::{AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, ArgumentError, ResourceMeta, compare};
 pub use registry::{Binding, Entry, Registry};
 
 use crate::{cx::Cx, error::Result};

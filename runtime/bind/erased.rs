@@ -276,8 +276,8 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Value> {
     serde_json::to_value(value).map_err(|mistake| Error::failed("an output is no JSON").because(mistake.to_string()))
 }
 
-/// The default of [`Resource::diff`].
-pub(super) fn compare(wanted: &Value, observed: &Value, replace: &[&str], uncompared: &[&str]) -> Vec<Change> {
+/// The default of [`Resource::diff`], for kinds that treat some fields in their own way and the others as usual.
+pub fn compare(wanted: &Value, observed: &Value, replace: &[&str], uncompared: &[&str]) -> Vec<Change> {
     let mut changes = Vec::new();
     let Some(wanted) = wanted.as_object() else { return changes };
     for (field, new) in wanted {
