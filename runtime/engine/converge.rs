@@ -1,0 +1,387 @@
+//! What a declaration does in a run: find, read, compare, create or change, wait, record.
+
+use super::{
+    Engine, asked_by,
+    planned::Verdict,
+    retry::{CONSISTENCY_WINDOW, Policy, is_ambiguous, retried},
+};
+use crate::{
+    bind::{AnyResource, Change, Effect, Ownership, Readiness, ResourceMeta},
+    cx::{Cx, TAG_RESOURCE, TAG_STACK},
+    error::{Class, Error, Result},
+    state::{Event, Resource, Status},
+    value::{has_unknown, shown},
+};
+use serde_json::Value;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Looks after a create whose reply was lost: this many, [`LOOK_AGAIN`] apart, before it is made once more.
+const LOOKS_AFTER_LOST_REPLY: u32 = 4;
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Rounds of reading and updating after which a field counts as not settable.
+const UPDATE_ROUNDS: u32 = 6;
+
+/// One declaration on its way.
+pub(super) struct Declared<'a> {
+    pub engine: &'a Engine,
+    pub kind: Arc<dyn AnyResource>,
+    pub meta: ResourceMeta,
+    pub cx: Cx,
+    pub address: String,
+    pub name: String,
+    pub step: String,
+    pub args: Value,
+    pub adopt: bool,
+}
+
+impl Engine {
+    /// Converges one resource; its outputs.
+    pub(super) async fn declare(&self, step: &str, kind: Arc<dyn AnyResource>, args: Value) -> Result<Value> {
+        let declared = self.declaration(step, kind, args)?;
+        let cx = declared.cx.clone();
+        if cx.planning() { asked_by(&cx, declared.plan()).await } else { asked_by(&cx, declared.run()).await }
+    }
+
+    fn declaration(&self, step: &str, kind: Arc<dyn AnyResource>, mut args: Value) -> Result<Declared<'_>> {
+        let meta = kind.meta();
+        let adopt = args.as_object_mut().and_then(|map| map.shift_remove("adopt"));
+        let adopt = match adopt {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => return Err(Error::usage("`adopt` takes `true` or `false`")),
+        };
+        kind.check(&args)?.map_err(|mistake| {
+            let place = if mistake.path.is_empty() { String::new() } else { format!(" at `{}`", mistake.path) };
+            Error::usage(format!("bad arguments of `{}`{place}: {}", meta.kind, mistake.message))
+        })?;
+        let name = kind.name(&args).ok_or_else(|| Error::usage(format!("`{}` has no name", meta.kind)))?;
+        let address = format!("{}/{}", meta.kind, crate::value::shown_text(&name));
+        self.note_declared(step, &address)?;
+        let cx = self.cx(step, &address);
+        Ok(Declared { engine: self, kind, meta, cx, address, name, step: step.to_owned(), args, adopt })
+    }
+}
+
+impl Declared<'_> {
+    async fn run(&self) -> Result<Value> {
+        if has_unknown(&self.args) {
+            return Err(Error::failed(format!("`{}` depends on something that is not known", self.address)));
+        }
+        let (observed, fresh, verdict) = match self.engine.resource(&self.address) {
+            Some(record) => self.from_record(&record).await?,
+            None => self.without_record().await?,
+        };
+        let observed = if fresh { self.settled(observed, true).await? } else { observed };
+        let (observed, verdict) = self.brought_in_line(observed, verdict).await?;
+        let observed = self.settled(observed, verdict != Verdict::Keep).await?;
+        self.note_ready(&observed).await?;
+        if verdict != Verdict::Keep {
+            self.engine.note_changed(&self.step, &self.address, verdict);
+        }
+        Ok(observed)
+    }
+
+    /// (observed, whether it was just made, what was done)
+    async fn from_record(&self, record: &Resource) -> Result<(Value, bool, Verdict)> {
+        match record.status {
+            Status::Intended => match self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await? {
+                Some(found) => {
+                    self.note_created(&found).await?;
+                    Ok((found, true, Verdict::Create))
+                }
+                None if record.args == self.args => Ok((self.made(&record.token).await?, true, Verdict::Create)),
+                None => Ok((self.created().await?, true, Verdict::Create)),
+            },
+            Status::Deleting => {
+                if let Some(found) = self.read(&record.outputs).await? {
+                    self.delete_and_wait(&found).await?;
+                }
+                self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+                Ok((self.created().await?, true, Verdict::Replace))
+            }
+            Status::Created | Status::Ready | Status::Updating => match self.read(&record.outputs).await? {
+                Some(found) => self.unless_broken(record, found).await,
+                None => {
+                    // Deleted by hand: what the log says is no longer so.
+                    self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
+                    self.without_record().await
+                }
+            },
+        }
+    }
+
+    /// An object that failed while it was made is of no use to anyone: it is deleted and made again.
+    async fn unless_broken(&self, record: &Resource, found: Value) -> Result<(Value, bool, Verdict)> {
+        match self.kind.readiness(&found)? {
+            Readiness::Broken(why) if record.status == Status::Created => {
+                self.cx.say(&format!("making it again: {why}"));
+                self.engine.record(vec![Event::Deleting { address: self.address.clone() }]).await?;
+                self.delete_and_wait(&found).await?;
+                self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+                Ok((self.created().await?, true, Verdict::Replace))
+            }
+            Readiness::Pending(_) => Ok((found, true, Verdict::Keep)),
+            _ => Ok((found, false, Verdict::Keep)),
+        }
+    }
+
+    async fn without_record(&self) -> Result<(Value, bool, Verdict)> {
+        let Some(found) = self.find().await? else {
+            return Ok((self.created().await?, true, Verdict::Create));
+        };
+        let ours = self.is_ours(&found)?;
+        if !ours && !self.adopt {
+            return Err(self.not_ours());
+        }
+        self.engine
+            .record(vec![Event::Adopted {
+                address: self.address.clone(),
+                kind: self.meta.kind.to_owned(),
+                name: self.name.clone(),
+                step: self.step.clone(),
+                args: self.args.clone(),
+                outputs: found.clone(),
+                protect: self.protect(),
+                stateful: self.meta.stateful,
+            }])
+            .await?;
+        Ok((found, true, if ours { Verdict::Keep } else { Verdict::Adopt }))
+    }
+
+    /// Whether an object found without a record is ours all the same.
+    pub(super) fn is_ours(&self, found: &Value) -> Result<bool> {
+        Ok(match self.meta.ownership {
+            Ownership::Tags => self.kind.tags(found)?.is_some_and(|tags| {
+                tags.get(TAG_STACK) == Some(&self.cx.run.stack) && tags.get(TAG_RESOURCE) == Some(&self.address)
+            }),
+            Ownership::Intent => false,
+            // A part of what is ours, exactly as wanted, is taken for ours; one that differs is someone's work.
+            Ownership::Part => self.kind.diff(&self.args, found).is_empty(),
+        })
+    }
+
+    pub(super) fn not_ours(&self) -> Error {
+        Error::new(Class::Conflict, format!("`{}` exists already and is not ours", self.address))
+            .because("it carries neither the tags of this stack nor a record in its log")
+            .hint("rename it in the playbook, or take it over by adding `adopt: true` to its arguments")
+    }
+
+    pub(super) async fn find(&self) -> Result<Option<Value>> {
+        retried(&self.cx, Policy::CALL, || async {
+            match self.kind.find(&self.cx, &self.args).await {
+                Err(error) if error.is_not_found() => Ok(None),
+                other => other,
+            }
+        })
+        .await
+    }
+
+    /// Looks several times: what was just made may not be visible yet.
+    async fn found_after_doubt(&self, looks: u32) -> Result<Option<Value>> {
+        for look in 1..=looks {
+            if let Some(found) = self.find().await? {
+                let known = self.meta.ownership != Ownership::Tags || self.is_ours(&found)?;
+                return if known || self.adopt { Ok(Some(found)) } else { Err(self.not_ours()) };
+            }
+            if look < looks {
+                self.cx.sleep(LOOK_AGAIN).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn read(&self, last: &Value) -> Result<Option<Value>> {
+        read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await
+    }
+
+    /// Writes the intent, then makes the object.
+    pub(super) async fn created(&self) -> Result<Value> {
+        self.engine.stop_if_cancelled()?;
+        let token = new_token();
+        self.engine
+            .log
+            .append(vec![Event::Intent {
+                address: self.address.clone(),
+                kind: self.meta.kind.to_owned(),
+                name: self.name.clone(),
+                step: self.step.clone(),
+                args: self.args.clone(),
+                token: token.clone(),
+                protect: self.protect(),
+                stateful: self.meta.stateful,
+            }])
+            .await?;
+        self.made(&token).await
+    }
+
+    async fn made(&self, token: &str) -> Result<Value> {
+        self.cx.say("creating");
+        let mut tries = 0;
+        let outputs = loop {
+            tries += 1;
+            let error = match self.kind.create(&self.cx, &self.args, token).await {
+                Ok(outputs) => break outputs,
+                Err(error) => error,
+            };
+            if is_ambiguous(&error)
+                && let Some(found) = self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await?
+            {
+                break found;
+            }
+            // What was made a moment ago (a role, a zone) may not be visible to this service yet.
+            let passes = error.class == Class::Passing && tries < Policy::CALL.tries;
+            if !passes || self.cx.run.cancel.is_cancelled() {
+                if matches!(error.class, Class::Invalid | Class::Denied | Class::Conflict) {
+                    self.engine.log.append(vec![Event::Forgotten { address: self.address.clone() }]).await?;
+                }
+                return Err(error.context(format!("cannot create `{}`", self.address)));
+            }
+            self.cx.say(&format!("trying again: {}", error.cause.as_deref().unwrap_or(&error.message)));
+            self.cx.sleep(super::retry::backoff(tries + 1, rand::random())).await?;
+        };
+        self.note_created(&outputs).await?;
+        Ok(outputs)
+    }
+
+    async fn note_created(&self, outputs: &Value) -> Result<()> {
+        self.engine.record(vec![Event::Created { address: self.address.clone(), outputs: outputs.clone() }]).await
+    }
+
+    /// Records what is so now, when the log does not say it yet.
+    async fn note_ready(&self, observed: &Value) -> Result<()> {
+        let known = self.engine.resource(&self.address).is_some_and(|record| {
+            record.status == Status::Ready
+                && record.args == self.args
+                && record.outputs == *observed
+                && record.step == self.step
+                && record.protect == self.protect()
+        });
+        if known {
+            return Ok(());
+        }
+        self.engine
+            .record(vec![Event::Ready {
+                address: self.address.clone(),
+                step: self.step.clone(),
+                args: self.args.clone(),
+                outputs: observed.clone(),
+                protect: self.protect(),
+            }])
+            .await
+    }
+
+    fn protect(&self) -> bool {
+        self.engine.permissions.protected_steps.contains(&self.step)
+    }
+
+    /// Waits until the object can be used. `fresh`: it was just made or changed, so that it may still be invisible.
+    pub(super) async fn settled(&self, observed: Value, fresh: bool) -> Result<Value> {
+        settled(&self.cx, self.kind.as_ref(), observed, fresh).await
+    }
+
+    /// Updates until nothing differs.
+    async fn brought_in_line(&self, mut observed: Value, mut verdict: Verdict) -> Result<(Value, Verdict)> {
+        for _ in 0..UPDATE_ROUNDS {
+            let changes = self.kind.diff(&self.args, &observed);
+            if changes.is_empty() {
+                return Ok((observed, verdict));
+            }
+            if changes.iter().any(|change| change.effect == Effect::Replace) {
+                let replaced = self.replaced(&observed, &changes).await?;
+                observed = self.settled(replaced, true).await?;
+                verdict = Verdict::Replace;
+                continue;
+            }
+            observed = self.updated(&observed, &changes).await?;
+            if verdict == Verdict::Keep {
+                verdict = Verdict::Update;
+            }
+        }
+        let left = self.kind.diff(&self.args, &observed);
+        match left.first() {
+            None => Ok((observed, verdict)),
+            Some(change) => Err(Error::failed(format!("`{}` does not take `{}`", self.address, change.field))
+                .because(format!("it stays {} where {} is wanted", shown(&change.old), shown(&change.new)))),
+        }
+    }
+
+    async fn updated(&self, observed: &Value, changes: &[Change]) -> Result<Value> {
+        self.engine.stop_if_cancelled()?;
+        let fields: Vec<String> = changes.iter().map(|change| change.field.clone()).collect();
+        self.cx.say(&format!("changing {}", fields.join(", ")));
+        self.engine.log.append(vec![Event::Updating { address: self.address.clone(), fields }]).await?;
+        retried(&self.cx, Policy::FRESH, || self.kind.update(&self.cx, &self.args, observed, changes))
+            .await
+            .map_err(|error| error.context(format!("cannot change `{}`", self.address)))?;
+        self.engine.run.wire.before_record();
+        let again = read(&self.cx, self.kind.as_ref(), observed, Policy::FRESH)
+            .await?
+            .ok_or_else(|| Error::failed(format!("`{}` was deleted while it was changed", self.address)))?;
+        let again = self.settled(again, true).await?;
+        if self.kind.diff(&self.args, &again).is_empty() {
+            return Ok(again);
+        }
+        // Some readers lag behind: a second look before it is changed once more.
+        self.cx.sleep(Duration::from_secs(2)).await?;
+        Ok(self.read(&again).await?.unwrap_or(again))
+    }
+}
+
+/// Reads with retries; `NotFound` is an answer.
+pub(super) async fn read(cx: &Cx, kind: &dyn AnyResource, last: &Value, policy: Policy) -> Result<Option<Value>> {
+    retried(cx, policy, || async {
+        match kind.read(cx, last).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other,
+        }
+    })
+    .await
+}
+
+/// Waits until `observed` can be used, reading it again and again.
+pub(super) async fn settled(cx: &Cx, kind: &dyn AnyResource, mut observed: Value, fresh: bool) -> Result<Value> {
+    let meta = kind.meta();
+    let began = Instant::now();
+    let deadline = cx.run.pace.scaled(Duration::from_secs(meta.timeout_s)).max(Duration::from_secs(20));
+    let invisible_until = cx.run.pace.scaled(CONSISTENCY_WINDOW).max(Duration::from_secs(2));
+    loop {
+        let why = match kind.readiness(&observed)? {
+            Readiness::Ready => return Ok(observed),
+            Readiness::Broken(why) => {
+                return Err(Error::failed(format!("`{}` failed", cx.address)).because(why).hint(
+                    "repair the cause, then run the same command again: it is deleted and made again unless it worked before",
+                ));
+            }
+            Readiness::Pending(why) => why,
+        };
+        if began.elapsed() > deadline {
+            return Err(Error::new(
+                Class::TimedOut,
+                format!("`{}` was not ready after {} s", cx.address, meta.timeout_s),
+            )
+            .because(why)
+            .hint("run the same command again: it goes on waiting where it stopped"));
+        }
+        cx.say(&format!("waiting: {why}"));
+        cx.sleep(poll_interval(meta.poll_s, began.elapsed(), cx)).await?;
+        match read(cx, kind, &observed, Policy::CALL).await? {
+            Some(again) => observed = again,
+            None if fresh && began.elapsed() < invisible_until => {}
+            None => return Err(Error::failed(format!("`{}` went away while it was waited for", cx.address))),
+        }
+    }
+}
+
+/// The first looks come sooner: much is ready at once.
+pub(super) fn poll_interval(poll_s: u64, waited: Duration, cx: &Cx) -> Duration {
+    let full = Duration::from_secs(poll_s);
+    if waited < cx.run.pace.scaled(full) { full / 4 } else { full }
+}
+
+/// A token that no other create has ever had. It is written down before it is used, and never made again for the same create.
+pub(super) fn new_token() -> String {
+    format!("gp-{}", hex::encode(rand::random::<[u8; 16]>()))
+}

@@ -1,0 +1,178 @@
+//! The engine: runs steps in parallel and converges what they declare.
+//!
+//! - [`graph`](crate::graph) says which step may run when, [`schedule`] runs them;
+//! - [`converge`] is what a declaration does, [`planning`] what it does in a plan, [`replace`] and [`destroy`] take away;
+//! - [`calls`] is everything that is no resource: look-ups, waits, actions, composites;
+//! - [`retry`] decides which failures pass.
+//!
+//! It knows no cloud. What it reads and writes goes through the traits of [`crate::bind`]; what it did goes into the
+//! [`Log`] before and after.
+
+pub mod calls;
+pub mod converge;
+pub mod destroy;
+pub mod planned;
+pub mod planning;
+pub mod remove;
+pub mod retry;
+pub mod schedule;
+
+use crate::{
+    bind::{Binding, Registry},
+    cx::{Cx, Run},
+    error::{Error, Result},
+    report::{self, Reporter},
+    state::{self, Log},
+    wire::{ASKED_BY, Asker},
+};
+use planned::{Planned, Verdict};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What the caller decided about dangerous deletes.
+#[derive(Debug, Clone, Default)]
+pub struct Permissions {
+    /// `--allow-delete NAME`: names or addresses that may be deleted although they are protected or hold data.
+    pub allow_delete: BTreeSet<String>,
+    /// Steps declared with `.protect()`.
+    pub protected_steps: BTreeSet<String>,
+}
+
+/// One run's engine. Share it by `Arc`.
+pub struct Engine {
+    /// What all calls have in common.
+    pub run: Arc<Run>,
+    /// All bindings.
+    pub registry: Arc<Registry>,
+    /// The state log.
+    pub log: Arc<Log>,
+    /// Who hears what happens.
+    pub reporter: Arc<dyn Reporter>,
+    /// What may be deleted.
+    pub permissions: Permissions,
+    declared: Mutex<BTreeMap<String, String>>,
+    changed: Mutex<Vec<(String, String, Verdict)>>,
+    planned: Mutex<Vec<Planned>>,
+}
+
+impl Engine {
+    /// An engine for one run.
+    pub fn new(
+        run: Arc<Run>,
+        registry: Arc<Registry>,
+        log: Arc<Log>,
+        reporter: Arc<dyn Reporter>,
+        permissions: Permissions,
+    ) -> Self {
+        Self {
+            run,
+            registry,
+            log,
+            reporter,
+            permissions,
+            declared: Mutex::default(),
+            changed: Mutex::default(),
+            planned: Mutex::default(),
+        }
+    }
+
+    /// What a script's call of a binding does.
+    pub async fn call(&self, step: &str, binding: &str, args: Value) -> Result<Value> {
+        let entry = self.registry.get(binding).ok_or_else(|| Error::usage(format!("no binding `{binding}`")))?.clone();
+        self.stop_if_cancelled()?;
+        match entry.binding {
+            Binding::Resource(kind) => self.declare(step, kind, args).await,
+            Binding::Lookup(lookup) => self.look(step, binding, lookup.as_ref(), &args).await,
+            Binding::Wait(wait) => self.wait(step, binding, wait.as_ref(), &args).await,
+            Binding::Action(action) => self.act(step, binding, action.as_ref(), &args).await,
+            Binding::Composite(composite) => self.expand(step, composite.as_ref(), &args).await,
+        }
+    }
+
+    /// The plan so far, in the order of declaration.
+    pub fn planned(&self) -> Vec<Planned> {
+        locked(&self.planned).clone()
+    }
+
+    /// What was changed so far: (step, address, how).
+    pub fn changed(&self) -> Vec<(String, String, Verdict)> {
+        locked(&self.changed).clone()
+    }
+
+    /// Addresses that were declared so far.
+    pub fn declared(&self) -> BTreeSet<String> {
+        locked(&self.declared).keys().cloned().collect()
+    }
+
+    /// Forgets what `step` declared, because it is about to run again.
+    pub fn forget_declarations(&self, step: &str) {
+        locked(&self.declared).retain(|_, by| by != step);
+    }
+
+    fn cx(&self, step: &str, address: &str) -> Cx {
+        Cx { run: self.run.clone(), step: step.into(), address: address.into() }
+    }
+
+    fn note_declared(&self, step: &str, address: &str) -> Result<()> {
+        let mut declared = locked(&self.declared);
+        if let Some(by) = declared.get(address) {
+            let place = if by == step { "twice in this step".to_owned() } else { format!("in step `{by}` as well") };
+            return Err(Error::usage(format!("`{address}` is declared {place}"))
+                .hint("give one of the two another `name`, or declare it once and pass it on"));
+        }
+        declared.insert(address.to_owned(), step.to_owned());
+        Ok(())
+    }
+
+    fn note_changed(&self, step: &str, address: &str, verdict: Verdict) {
+        locked(&self.changed).push((step.to_owned(), address.to_owned(), verdict));
+        let how = match verdict {
+            Verdict::Create => "created",
+            Verdict::Update => "updated",
+            Verdict::Replace => "replaced",
+            Verdict::Delete => "deleted",
+            Verdict::Adopt => "adopted",
+            Verdict::Do | Verdict::Keep | Verdict::Unknown => "done",
+        };
+        self.reporter.hear(&report::Event::Changed {
+            step: step.to_owned(),
+            resource: address.to_owned(),
+            how: how.to_owned(),
+        });
+    }
+
+    fn note_planned(&self, planned: Planned) {
+        self.reporter.hear(&report::Event::Planned(planned.clone()));
+        locked(&self.planned).push(planned);
+    }
+
+    /// Appends to the log; between an answer and its record a test may make the process die.
+    async fn record(&self, events: Vec<state::Event>) -> Result<()> {
+        self.run.wire.before_record();
+        self.log.append(events).await
+    }
+
+    fn resource(&self, address: &str) -> Option<state::Resource> {
+        self.log.with(|state| state.resources.get(address).cloned())
+    }
+
+    fn stop_if_cancelled(&self) -> Result<()> {
+        if self.run.cancel.is_cancelled() {
+            return Err(Error::new(crate::error::Class::Interrupted, "the run was stopped"));
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` so that the calls it makes are recorded as asked for by `cx`.
+async fn asked_by<T>(cx: &Cx, work: impl Future<Output = T>) -> T {
+    ASKED_BY.scope(Asker { step: cx.step.clone(), resource: cx.address.clone() }, work).await
+}
+
+/// A panic in another step must not hide what this one did.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
