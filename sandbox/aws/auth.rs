@@ -98,6 +98,20 @@ fn unknown(protocol: Protocol, access_key: &str) -> ApiError {
     }
 }
 
+/// The error for a caller whose policies do not allow an action.
+pub fn denied(protocol: Protocol, caller: &Caller, action: &str) -> ApiError {
+    let message = format!(
+        "User: {} is not authorized to perform: {action} because no identity-based policy allows the {action} action",
+        caller.arn
+    );
+    let code = match protocol {
+        Protocol::Ec2 => "UnauthorizedOperation",
+        Protocol::RestJson | Protocol::Json11 => "AccessDeniedException",
+        _ => "AccessDenied",
+    };
+    ApiError::new(code, message).status(403)
+}
+
 /// The error for a request without any credential.
 pub fn missing(protocol: Protocol) -> ApiError {
     let message = "Request is missing Authentication Token";

@@ -20,6 +20,7 @@ pub mod admin;
 pub mod auth;
 pub mod ec2;
 pub mod http;
+pub mod iam;
 pub mod params;
 pub mod query;
 pub mod rest;
@@ -79,6 +80,7 @@ pub struct Service {
 pub const SERVICES: &[Service] = &[
     sts::SERVICE,
     ec2::SERVICE,
+    iam::SERVICE,
 ];
 
 /// What all calls of one simulation share.
@@ -266,6 +268,11 @@ impl Env {
         let scope = found.scope.as_ref().ok_or_else(|| auth::missing(protocol))?;
         let mut tx = self.store.begin(&scope.region);
         let caller = auth::caller(self, &tx, protocol, &scope.access_key)?;
+        // What S3 calls an action is not its operation's name: S3 checks by itself, with the resource.
+        let action = format!("{}:{}", found.service.name, found.op);
+        if protocol != Protocol::S3 && !iam::may_call(&tx, &caller, &action) {
+            return Err(auth::denied(protocol, &caller, &action));
+        }
         let p = match protocol {
             Protocol::Ec2 | Protocol::Query(_) => query::parameters(request),
             Protocol::RestJson | Protocol::Json11 => rest::parameters(request, found.labels.clone())?,
