@@ -96,6 +96,13 @@ impl Store {
         self.lock().commits
     }
 
+    /// The scopes (regions) that have had documents.
+    pub fn scopes(&self) -> BTreeSet<String> {
+        let inner = self.lock();
+        let names = inner.tables.keys().filter_map(|name| name.split_once('/'));
+        names.map(|(scope, _)| scope.to_owned()).filter(|scope| !scope.is_empty()).collect()
+    }
+
     /// Every table with its documents, for tests and people who look around.
     pub fn dump(&self) -> Value {
         json!(self.lock().tables)

@@ -43,7 +43,8 @@ fn describe(cx: &mut Cx<'_>) -> Outcome {
     let reservations: Vec<Value> = page
         .into_iter()
         .map(|instance| {
-            let reservation = text(&instance, "instanceId").replacen("i-", "r-", 1);
+            let own = || json!(text(&instance, "instanceId").replacen("i-", "r-", 1));
+            let reservation = if instance["_reservation"].is_string() { instance["_reservation"].clone() } else { own() };
             json!({"reservationId": reservation, "ownerId": cx.account, "groupSet": [], "instancesSet": [instance]})
         })
         .collect();

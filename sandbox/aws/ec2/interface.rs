@@ -55,11 +55,14 @@ pub fn new_interface(
     for group in groups {
         find(cx, &super::security_group::KIND, group)?;
     }
-    make(&mut cx.tx, &subnet, groups, description, interface_type)
+    interface_in(&mut cx.tx, &subnet, groups, description, interface_type)
 }
 
-/// The same inside a transaction without a call, for the world.
-pub(crate) fn make(
+/// The same in a subnet that is at hand, without a call: for services that work by themselves.
+///
+/// # Errors
+/// `InsufficientFreeAddressesInSubnet`.
+pub fn interface_in(
     tx: &mut Tx<'_>,
     subnet: &Value,
     groups: &[String],

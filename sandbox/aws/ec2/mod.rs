@@ -22,9 +22,11 @@ mod vpc;
 pub use catalogue::{instance_type_exists, zones};
 pub use cidr::Cidr;
 pub use describe::{Kind, find};
-pub use interface::{delete_interface, new_interface};
+pub use interface::{delete_interface, interface_in, new_interface};
 pub use launch_template::version_data;
-pub use security_group::create_group;
+pub use security_group::{Owner, create_group, group_for_service, group_in, remove_group};
+pub use security_group_rule::allow_port_in;
+pub use volume::new_volume;
 
 use serde_json::{Value, json};
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Kind, find, security_group_rule as rule, tags, text};
 use crate::aws::Cx;
 use crate::aws::http::{ApiError, Outcome};
+use crate::core::store::Tx;
 
 pub(super) const KIND: Kind = Kind {
     table: "sg",
@@ -36,7 +37,7 @@ pub(super) fn family(cx: &mut Cx<'_>) -> Option<Outcome> {
     })
 }
 
-/// Makes a group with the rule that lets everything out; for services that make their own (EKS) as well.
+/// Makes a group with the rule that lets everything out.
 ///
 /// # Errors
 /// `InvalidGroup.Duplicate` when the VPC has one of that name.
@@ -47,23 +48,77 @@ pub fn create_group(
     vpc: &str,
     tag_set: Value,
 ) -> Result<Value, ApiError> {
-    if cx.tx.any("sg", |group| group["vpcId"] == *vpc && group["groupName"] == *name) {
+    let owner = Owner { region: &cx.region, account: &cx.account };
+    group_in(&mut cx.tx, &owner, name, description, vpc, tag_set)
+}
+
+/// Whose a group is.
+pub struct Owner<'a> {
+    /// Region.
+    pub region: &'a str,
+    /// Account.
+    pub account: &'a str,
+}
+
+/// The same without a call: for the world, which makes groups for load balancers.
+///
+/// # Errors
+/// `InvalidGroup.Duplicate` when the VPC has one of that name.
+pub fn group_in(
+    tx: &mut Tx<'_>,
+    owner: &Owner<'_>,
+    name: &str,
+    description: &str,
+    vpc: &str,
+    tag_set: Value,
+) -> Result<Value, ApiError> {
+    if tx.any("sg", |group| group["vpcId"] == *vpc && group["groupName"] == *name) {
         let message = format!("The security group '{name}' already exists for VPC '{vpc}'");
         return Err(ApiError::new("InvalidGroup.Duplicate", message));
     }
-    let id = cx.tx.new_id("sg");
+    let id = tx.new_id("sg");
     let group = json!({
         "groupId": id,
         "groupName": name,
         "groupDescription": description,
         "vpcId": vpc,
-        "ownerId": cx.account,
-        "securityGroupArn": cx.arn("ec2", &format!("security-group/{id}")),
+        "ownerId": owner.account,
+        "securityGroupArn": format!("arn:aws:ec2:{}:{}:security-group/{id}", owner.region, owner.account),
         "tagSet": tag_set,
     });
-    cx.tx.put("sg", &id, group.clone());
-    rule::allow_all_out(cx, &id);
+    tx.put("sg", &id, group.clone());
+    rule::allow_all_out(tx, owner, &id);
     Ok(group)
+}
+
+/// A group that a service makes for its own use: everything among its members, everything out. Returns its id; a
+/// group of that name that exists is taken.
+pub fn group_for_service(
+    cx: &mut Cx<'_>,
+    vpc: &str,
+    name: &str,
+    description: &str,
+    tags: &[(String, String)],
+) -> String {
+    let tag_set: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    match create_group(cx, name, description, vpc, json!(tag_set)) {
+        Ok(group) => {
+            let id = text(&group, "groupId").to_owned();
+            let owner = Owner { region: &cx.region, account: &cx.account };
+            rule::allow_members_in(&mut cx.tx, &owner, &id);
+            id
+        }
+        Err(_) => {
+            let found = cx.tx.scan("sg").find(|(_, g)| g["vpcId"] == *vpc && g["groupName"] == *name);
+            found.map(|(id, _)| id.clone()).unwrap_or_default()
+        }
+    }
+}
+
+/// Takes a group and its rules away, and the rules of others that name it; one that is absent is fine.
+pub fn remove_group(tx: &mut Tx<'_>, id: &str) {
+    tx.delete_where("sgr", |rule| rule["groupId"] == *id || rule["referencedGroupInfo"]["groupId"] == *id);
+    tx.delete("sg", id);
 }
 
 fn create(cx: &mut Cx<'_>) -> Outcome {
@@ -111,7 +166,8 @@ fn delete(cx: &mut Cx<'_>) -> Outcome {
     }
     let wears = |doc: &Value| doc["groupSet"].as_array().is_some_and(|set| set.iter().any(|g| g["groupId"] == *id));
     let names = |rule: &Value| rule["referencedGroupInfo"]["groupId"] == *id && rule["groupId"] != *id;
-    if cx.tx.any("eni", wears) || cx.tx.any("instance", wears) || cx.tx.any("sgr", names) {
+    let lives = |i: &Value| matches!(i["instanceState"]["name"].as_str(), Some("pending" | "running"));
+    if cx.tx.any("eni", wears) || cx.tx.any("instance", |i| lives(i) && wears(i)) || cx.tx.any("sgr", names) {
         return Err(ApiError::new("DependencyViolation", format!("resource {id} has a dependent object")));
     }
     cx.tx.delete_where("sgr", |rule| rule["groupId"] == *id);

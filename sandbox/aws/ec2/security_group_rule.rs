@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::security_group::Owner;
 use super::vpc::block;
 use super::{Kind, find, tags, text};
 use crate::aws::Cx;
@@ -39,21 +40,40 @@ fn same(a: &Value, b: &Value) -> bool {
     IDENTITY.iter().all(|name| a[*name] == b[*name])
 }
 
-pub(super) fn allow_all_out(cx: &mut Cx<'_>, group: &str) {
+/// The rule that every new group has: everything out.
+pub(super) fn allow_all_out(tx: &mut Tx<'_>, owner: &Owner<'_>, group: &str) {
     let rule = json!({
         "groupId": group, "isEgress": true, "ipProtocol": "-1", "fromPort": -1, "toPort": -1, "cidrIpv4": "0.0.0.0/0",
     });
-    add(cx, rule, &json!([]));
+    add(tx, owner, rule, &json!([]));
 }
 
-fn add(cx: &mut Cx<'_>, mut rule: Value, tag_set: &Value) -> Value {
-    let id = cx.tx.new_id("sgr");
-    let arn = cx.arn("ec2", &format!("security-group-rule/{id}"));
+/// Everything in from members of the same group.
+pub(super) fn allow_members_in(tx: &mut Tx<'_>, owner: &Owner<'_>, group: &str) {
+    let rule = json!({
+        "groupId": group, "isEgress": false, "ipProtocol": "-1", "fromPort": -1, "toPort": -1,
+        "referencedGroupInfo": {"groupId": group, "userId": owner.account},
+    });
+    add(tx, owner, rule, &json!([]));
+}
+
+/// One TCP port in from everywhere, for load balancers.
+pub fn allow_port_in(tx: &mut Tx<'_>, owner: &Owner<'_>, group: &str, port: u16) {
+    let rule = json!({
+        "groupId": group, "isEgress": false, "ipProtocol": "tcp", "fromPort": port, "toPort": port, "cidrIpv4": "0.0.0.0/0",
+    });
+    if !tx.any("sgr", |other| same(other, &rule)) {
+        add(tx, owner, rule, &json!([]));
+    }
+}
+
+fn add(tx: &mut Tx<'_>, owner: &Owner<'_>, mut rule: Value, tag_set: &Value) -> Value {
+    let id = tx.new_id("sgr");
     rule["securityGroupRuleId"] = json!(id);
-    rule["securityGroupRuleArn"] = json!(arn);
-    rule["groupOwnerId"] = json!(cx.account);
+    rule["securityGroupRuleArn"] = json!(format!("arn:aws:ec2:{}:{}:security-group-rule/{id}", owner.region, owner.account));
+    rule["groupOwnerId"] = json!(owner.account);
     rule["tagSet"] = tag_set.clone();
-    cx.tx.put("sgr", &id, rule.clone());
+    tx.put("sgr", &id, rule.clone());
     rule
 }
 
@@ -147,7 +167,8 @@ fn authorize(cx: &mut Cx<'_>, egress: bool) -> Outcome {
             let message = "The maximum number of rules per security group has been reached.";
             return Err(ApiError::new("RulesPerSecurityGroupLimitExceeded", message));
         }
-        made.push(add(cx, rule, &tag_set));
+        let owner = Owner { region: &cx.region, account: &cx.account };
+        made.push(add(&mut cx.tx, &owner, rule, &tag_set));
     }
     cx.ec2(&json!({"return": true, "securityGroupRuleSet": made}))
 }

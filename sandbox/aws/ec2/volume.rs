@@ -56,7 +56,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
 }
 
 /// A volume's document.
-pub(crate) fn new_volume(id: String, zone: &str, size_gib: i64, kind: &str, created: &str, tag_set: Value) -> Value {
+pub fn new_volume(id: String, zone: &str, size_gib: i64, kind: &str, created: &str, tag_set: Value) -> Value {
     json!({
         "volumeId": id,
         "size": size_gib,
