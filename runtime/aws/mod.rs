@@ -4,6 +4,8 @@
 //! attempts: the engine retries, with the same token.
 
 pub mod error;
+pub mod iam;
+mod object;
 pub mod sending;
 
 use crate::{
@@ -35,7 +37,9 @@ const ATTEMPT_TIMEOUT_S: u64 = 60;
 const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// Registers the bindings of every service.
-pub fn register(_registry: &mut Registry) {}
+pub fn register(registry: &mut Registry) {
+    iam::register(registry);
+}
 
 /// The clients of all services, for one region and one identity. Cheap to ask for: each is a reference-counted handle.
 #[derive(Debug)]
