@@ -15,5 +15,6 @@ pub mod error;
 pub mod graph;
 pub mod playbook;
 pub mod secret;
+pub mod state;
 pub mod value;
 pub mod wire;

@@ -1,0 +1,30 @@
+//! The state log: what every run did, on any object store, so that a run killed at any instant can be gone on with.
+//!
+//! ```text
+//! <place>/<stack>/log/0000000017.json        one record: a list of events, checksummed, never overwritten
+//! <place>/<stack>/snapshots/0000000256.json  everything up to that record
+//! ```
+//!
+//! A record is put *create-if-absent* under the next number, so of two writers only one can win, on any backend. The
+//! lease stands in the same log: whoever takes over writes the next record, and whoever was taken over finds its number
+//! taken and stops. See `docs/decisions/state-log.md`.
+
+mod event;
+mod journal;
+mod keys;
+mod lease;
+mod log;
+mod model;
+mod place;
+mod record;
+pub mod show;
+mod status;
+mod store;
+
+pub use event::{Event, Holder, Outcome};
+pub use keys::Keys;
+pub use lease::{Lease, Timing};
+pub use log::Log;
+pub use model::{ActionState, Changes, HeldLease, Resource, RunSummary, State, StepState, StepStatus};
+pub use place::{Place, S3Access};
+pub use status::{Illegal, Status, next};
