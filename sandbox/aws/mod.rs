@@ -18,7 +18,11 @@
 
 pub mod admin;
 pub mod auth;
+pub mod autoscaling;
+pub mod due;
 pub mod ec2;
+pub mod eks;
+pub mod fleet;
 pub mod http;
 pub mod iam;
 pub mod params;
@@ -81,7 +85,17 @@ pub const SERVICES: &[Service] = &[
     sts::SERVICE,
     ec2::SERVICE,
     iam::SERVICE,
+    eks::SERVICE,
+    autoscaling::SERVICE,
 ];
+
+/// Ends the transient states of a region that are over, service by service. Each call begins with it, in a
+/// transaction of its own: what time did stays done even when the call fails.
+pub fn settle(tx: &mut Tx<'_>, env: &Env, region: &str) {
+    ec2::settle(tx, &env.clock);
+    eks::settle(tx, env, region);
+    autoscaling::settle(tx, env);
+}
 
 /// What all calls of one simulation share.
 pub struct Env {
@@ -266,6 +280,10 @@ impl Env {
     fn work(&self, request: &Request, found: &Found, fault: &FaultAction, request_id: &str) -> Outcome {
         let protocol = found.service.protocol;
         let scope = found.scope.as_ref().ok_or_else(|| auth::missing(protocol))?;
+        self.store.tx(&scope.region, |tx| -> Result<(), ApiError> {
+            settle(tx, self, &scope.region);
+            Ok(())
+        })?;
         let mut tx = self.store.begin(&scope.region);
         let caller = auth::caller(self, &tx, protocol, &scope.access_key)?;
         // What S3 calls an action is not its operation's name: S3 checks by itself, with the resource.

@@ -22,6 +22,7 @@ mod vpc;
 pub use catalogue::{instance_type_exists, zones};
 pub use cidr::Cidr;
 pub use describe::{Kind, find};
+pub(crate) use instance::end as end_instance;
 pub use interface::{delete_interface, interface_in, new_interface};
 pub use launch_template::version_data;
 pub use security_group::{Owner, create_group, group_for_service, group_in, remove_group};
@@ -62,7 +63,6 @@ const FAMILIES: &[Family] = &[
 ];
 
 fn handle(cx: &mut Cx<'_>) -> Outcome {
-    settle(&mut cx.tx, &cx.env.clock);
     FAMILIES.iter().find_map(|family| family(cx)).unwrap_or_else(|| cx.unknown_operation())
 }
 
