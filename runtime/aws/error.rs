@@ -31,8 +31,9 @@ where
                 // A cut or garbled answer says nothing about whether the work was done.
                 Error::new(Class::Passing, "AWS gave an answer that cannot be read").because(cause)
             }
-            SdkError::TimeoutError(_) => Error::new(Class::Passing, "AWS did not answer in time")
-                .because(format!("{call}: {}", words(&error))),
+            SdkError::TimeoutError(_) => {
+                Error::new(Class::Passing, "AWS did not answer in time").because(format!("{call}: {}", words(&error)))
+            }
             SdkError::ConstructionFailure(_) => {
                 Error::new(Class::Invalid, "the call cannot be made").because(format!("{call}: {}", words(&error)))
             }
@@ -90,9 +91,23 @@ pub fn class(code: &str, status: u16, operation: &str) -> Class {
     let has = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let creates = operation.starts_with("Create") || operation.starts_with("Run");
     if has(&[
-        "Throttl", "RequestLimitExceeded", "SlowDown", "BandwidthLimitExceeded", "TooManyRequests", "RequestThrottled",
-        "PriorRequestNotComplete", "ConcurrentModification", "OperationAborted", "ServiceUnavailable", "Unavailable",
-        "InternalError", "InternalFailure", "InternalServer", "ServerException", "RequestTimeout", "InternalServiceError",
+        "Throttl",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "BandwidthLimitExceeded",
+        "TooManyRequests",
+        "RequestThrottled",
+        "PriorRequestNotComplete",
+        "ConcurrentModification",
+        "OperationAborted",
+        "ServiceUnavailable",
+        "Unavailable",
+        "InternalError",
+        "InternalFailure",
+        "InternalServer",
+        "ServerException",
+        "RequestTimeout",
+        "InternalServiceError",
     ]) || status >= 500
         || status == 429
     {
@@ -102,8 +117,15 @@ pub fn class(code: &str, status: u16, operation: &str) -> Class {
         return Class::NotFound;
     }
     if has(&[
-        "DependencyViolation", "DeleteConflict", "BucketNotEmpty", "HostedZoneNotEmpty", "InvalidDBInstanceState",
-        "InvalidDBSubnetGroupState", "InvalidIPAddress.InUse", "IncorrectState", "IncorrectInstanceState",
+        "DependencyViolation",
+        "DeleteConflict",
+        "BucketNotEmpty",
+        "HostedZoneNotEmpty",
+        "InvalidDBInstanceState",
+        "InvalidDBSubnetGroupState",
+        "InvalidIPAddress.InUse",
+        "IncorrectState",
+        "IncorrectInstanceState",
         "AuthFailure.ServiceLinked",
     ]) {
         return Class::InUse;
@@ -115,15 +137,35 @@ pub fn class(code: &str, status: u16, operation: &str) -> Class {
         return Class::Conflict;
     }
     if has(&[
-        "ExpiredToken", "InvalidClientTokenId", "UnrecognizedClient", "AccessDenied", "UnauthorizedOperation",
-        "AuthFailure", "SignatureDoesNotMatch", "InvalidAccessKeyId", "NotAuthorized", "OptInRequired",
-        "MissingAuthenticationToken", "RequestExpired", "InvalidSignature", "InvalidToken", "IncompleteSignature",
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "UnrecognizedClient",
+        "AccessDenied",
+        "UnauthorizedOperation",
+        "AuthFailure",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "NotAuthorized",
+        "OptInRequired",
+        "MissingAuthenticationToken",
+        "RequestExpired",
+        "InvalidSignature",
+        "InvalidToken",
+        "IncompleteSignature",
     ]) || matches!(code, "Http401" | "Http403" | "Forbidden")
     {
         return Class::Denied;
     }
-    if has(&["Invalid", "Validation", "Malformed", "Missing", "LimitExceeded", "QuotaExceeded", "Unsupported", "BadRequest"])
-        || (400..500).contains(&status)
+    if has(&[
+        "Invalid",
+        "Validation",
+        "Malformed",
+        "Missing",
+        "LimitExceeded",
+        "QuotaExceeded",
+        "Unsupported",
+        "BadRequest",
+    ]) || (400..500).contains(&status)
     {
         return Class::Invalid;
     }
@@ -133,10 +175,13 @@ pub fn class(code: &str, status: u16, operation: &str) -> Class {
 /// What to do about the usual ones.
 fn hint(code: &str, call: &str, message: &str, class: Class) -> Option<String> {
     if code.contains("ExpiredToken") || code == "RequestExpired" {
-        return Some("the credentials have expired: get new ones (`aws sso login`), then run the same command again".into());
+        return Some(
+            "the credentials have expired: get new ones (`aws sso login`), then run the same command again".into(),
+        );
     }
     if class == Class::Denied {
-        if matches!(code, "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "AuthFailure") {
+        if matches!(code, "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "AuthFailure")
+        {
             return Some(
                 "AWS does not know this access key: look at `AWS_ACCESS_KEY_ID` or `AWS_PROFILE`, and whether the region \
                  is enabled for the account"
@@ -186,7 +231,8 @@ fn unsent(call: &str, error: &(dyn StdError + 'static)) -> Error {
     let text = words(error);
     let cause = format!("{call}: {text}");
     if let Some(missing) = in_chain::<CredentialsError>(error) {
-        let class = if matches!(missing, CredentialsError::ProviderTimedOut(_)) { Class::Passing } else { Class::Denied };
+        let class =
+            if matches!(missing, CredentialsError::ProviderTimedOut(_)) { Class::Passing } else { Class::Denied };
         return Error::new(class, "no AWS credentials")
             .because(cause)
             .code("NoCredentials")
@@ -270,8 +316,12 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_words_of_the_cloud_and_a_hint() {
-        let error = refused("EC2 CreateVpc", Some("VpcLimitExceeded"), Some("The maximum is reached."), Some("7f3a"), 400);
-        assert_eq!(error.cause.as_deref(), Some("EC2 CreateVpc: VpcLimitExceeded: The maximum is reached. (request 7f3a)"));
+        let error =
+            refused("EC2 CreateVpc", Some("VpcLimitExceeded"), Some("The maximum is reached."), Some("7f3a"), 400);
+        assert_eq!(
+            error.cause.as_deref(),
+            Some("EC2 CreateVpc: VpcLimitExceeded: The maximum is reached. (request 7f3a)")
+        );
         assert_eq!(error.code.as_deref(), Some("VpcLimitExceeded"));
         assert!(error.hint.unwrap().contains("L-F678F1CE"));
         let denied = refused("EC2 CreateVpc", Some("UnauthorizedOperation"), None, None, 403);

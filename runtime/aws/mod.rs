@@ -3,10 +3,16 @@
 //! Every client carries [`sending::Sending`], so that no call leaves without [`crate::wire::Wire`], and makes single
 //! attempts: the engine retries, with the same token.
 
+pub mod autoscaling;
+pub mod ec2;
+pub mod elb;
 pub mod error;
 pub mod iam;
+pub mod leftovers;
 mod object;
 pub mod sending;
+pub mod servicequotas;
+pub mod sts;
 
 use crate::{
     bind::Registry,
@@ -38,7 +44,13 @@ const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// Registers the bindings of every service.
 pub fn register(registry: &mut Registry) {
+    autoscaling::register(registry);
+    ec2::register(registry);
+    elb::register(registry);
     iam::register(registry);
+    leftovers::register(registry);
+    servicequotas::register(registry);
+    sts::register(registry);
 }
 
 /// The clients of all services, for one region and one identity. Cheap to ask for: each is a reference-counted handle.
@@ -155,7 +167,8 @@ fn http_client() -> Result<SharedHttpClient> {
     if let Some(path) = std::env::var_os(CA_BUNDLE_VARIABLE).filter(|path| !path.is_empty()) {
         let pem = std::fs::read(&path).map_err(|mistake| {
             let path = path.to_string_lossy();
-            Error::usage(format!("cannot read `{path}`, which `{CA_BUNDLE_VARIABLE}` names")).because(mistake.to_string())
+            Error::usage(format!("cannot read `{path}`, which `{CA_BUNDLE_VARIABLE}` names"))
+                .because(mistake.to_string())
         })?;
         trusted = trusted.with_pem_certificate(pem);
     }

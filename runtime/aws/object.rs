@@ -10,8 +10,8 @@ use serde_json::Value;
 use std::{collections::HashMap, sync::Mutex};
 
 /// Turns "the cloud says that it is not there" into `None`.
-pub fn found<T>(answer: Result<T>) -> Result<Option<T>> {
-    match answer {
+pub fn found<T>(answer: Result<T, impl Into<Error>>) -> Result<Option<T>> {
+    match answer.map_err(Into::into) {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -142,10 +142,14 @@ mod tests {
 
     #[test]
     fn reads_and_writes_are_told_apart_by_name() {
-        for read in ["DescribeVpcs", "GetCallerIdentity", "HeadBucket", "ListTagsForResource", "AssumeRoleWithWebIdentity"] {
+        for read in
+            ["DescribeVpcs", "GetCallerIdentity", "HeadBucket", "ListTagsForResource", "AssumeRoleWithWebIdentity"]
+        {
             assert!(!writes(read), "{read}");
         }
-        for write in ["CreateVpc", "PutObject", "AttachRolePolicy", "TagResource", "ChangeResourceRecordSets", "Unknown"] {
+        for write in
+            ["CreateVpc", "PutObject", "AttachRolePolicy", "TagResource", "ChangeResourceRecordSets", "Unknown"]
+        {
             assert!(writes(write), "{write}");
         }
     }
