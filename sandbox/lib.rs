@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod core;
 pub mod k8s;
+pub mod world;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use crate::core::clock::Pace;
 use crate::core::fault::FaultRule;
 use crate::core::store::Store;
 use crate::k8s::KubeWorld;
+use crate::world::World;
 
 /// How a simulation starts.
 #[derive(Debug, Clone)]
@@ -72,6 +74,9 @@ pub struct Sandbox {
     pub secret_key: String,
     env: Arc<Env>,
     listener: AbortHandle,
+    /// Keeps AWS and Kubernetes together.
+    world: Arc<World>,
+    ticks: AbortHandle,
 }
 
 impl Sandbox {
@@ -81,7 +86,7 @@ impl Sandbox {
     /// When the folder is in use or damaged, or the port is taken.
     pub async fn start(options: Options) -> io::Result<Self> {
         let store = match &options.dir {
-            Some(dir) => Store::open(&dir.join("aws"))?,
+            Some(dir) => open_store(&dir.join("aws")).await?,
             None => Store::in_memory(),
         };
         let blobs = Blobs::open(options.dir.as_ref().map(|dir| dir.join("blobs")).as_deref())?;
@@ -93,11 +98,12 @@ impl Sandbox {
         let kube = KubeWorld::open(options.dir.as_ref().map(|dir| dir.join("k8s")).as_deref(), pace)
             .map_err(io::Error::other)?;
         let env = Arc::new(Env::new(options, store, blobs, kube));
+        let (world, ticks) = World::start(&env);
         let (address, listener) = aws::server::serve(Arc::clone(&env), port).await?;
         let aws_url = format!("http://{address}");
         let _ = env.base_url.set(aws_url.clone());
         let (access_key, secret_key) = (env.options.access_key.clone(), env.options.secret_key.clone());
-        Ok(Self { aws_url, access_key, secret_key, env, listener })
+        Ok(Self { aws_url, access_key, secret_key, env, listener, world, ticks })
     }
 
     /// What all services share: documents, clock, faults, recorded calls.
@@ -105,10 +111,29 @@ impl Sandbox {
         &self.env
     }
 
+    /// What keeps AWS and Kubernetes together.
+    pub fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
     /// Stops listening and closes all connections. Everything answered is kept already.
     pub fn shutdown(&self) {
         self.listener.abort();
+        self.ticks.abort();
     }
+}
+
+/// Opens the store; waits a little for a simulation in the same process whose tasks are about to end.
+async fn open_store(dir: &std::path::Path) -> io::Result<Store> {
+    for _ in 0..20 {
+        match Store::open(dir) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            other => return other,
+        }
+    }
+    Store::open(dir)
 }
 
 impl Drop for Sandbox {

@@ -267,6 +267,9 @@ impl Env {
             Some(error) => Err(ApiError::new(&error.code, error.message()).status(error.status())),
             None => self.work(&request, &found, &fault, &request_id),
         };
+        if let Some(sync) = self.sync.get() {
+            sync();
+        }
         let code = outcome.as_ref().err().map(|e| e.code.clone());
         let reply = finish(outcome, found.service.protocol, &request_id);
         if fault.drop_after {

@@ -54,7 +54,8 @@ impl Store {
         fs::create_dir_all(dir)?;
         let lock = OpenOptions::new().create(true).append(true).open(dir.join("lock"))?;
         lock.try_lock().map_err(|_| {
-            io::Error::other(format!("`{}` is in use by another process: stop that one first", dir.display()))
+            let message = format!("`{}` is in use by another process: stop that one first", dir.display());
+            io::Error::new(io::ErrorKind::ResourceBusy, message)
         })?;
         let path = dir.join("journal");
         let tables = if path.exists() { load(&path)? } else { Tables::new() };

@@ -39,6 +39,19 @@ async fn what_was_answered_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn the_folder_of_a_simulation_that_ended_can_be_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = || Options { dir: Some(dir.path().to_owned()), pace: Pace::Max, ..Options::default() };
+    for n in 0..3 {
+        let sandbox = Sandbox::start(options()).await.unwrap();
+        let client = Client::new(&sandbox.aws_url, &sandbox.access_key);
+        let made = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap();
+        assert_eq!(made.status, 200, "{}", made.body);
+        assert_eq!(client.ec2("DescribeVpcs", &[]).await.unwrap().texts("vpcId").len(), n + 1);
+    }
+}
+
+#[tokio::test]
 async fn a_start_is_quick() {
     // The first start of a process pays for things that stay, such as the random generator.
     drop(start().await);

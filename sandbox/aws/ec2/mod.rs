@@ -19,6 +19,7 @@ mod tags;
 mod volume;
 mod vpc;
 
+pub use address::public_ip;
 pub use catalogue::{instance_type_exists, zones};
 pub use cidr::Cidr;
 pub use describe::{Kind, find};
