@@ -77,9 +77,9 @@ impl Engine {
             return Ok(unknown(name));
         }
         // The digest stands for the arguments in the log, so that no secret gets there.
-        let key = format!("{name} {}", hex::encode(&Sha256::digest(revealed(args).to_string())[..12]));
+        let key = hex::encode(&Sha256::digest(revealed(args).to_string())[..12]);
         if action.once()
-            && let Some(outputs) = self.log.with(|state| state.action(step, &key).cloned())
+            && let Some(outputs) = self.log.with(|state| state.action(step, name, &key).map(|done| done.outputs.clone()))
         {
             return Ok(outputs);
         }

@@ -252,25 +252,22 @@ impl Declared<'_> {
 
     /// Records what is so now, when the log does not say it yet.
     async fn note_ready(&self, observed: &Value) -> Result<()> {
-        let known = self.engine.resource(&self.address).is_some_and(|record| {
-            record.status == Status::Ready
-                && record.args == self.args
-                && record.outputs == *observed
-                && record.step == self.step
-                && record.protect == self.protect()
-        });
-        if known {
+        let Some(record) = self.engine.resource(&self.address) else { return Ok(()) };
+        let address = || self.address.clone();
+        let mut events = Vec::new();
+        if record.status == Status::Updating {
+            events.push(Event::Updated { address: address(), args: self.args.clone(), outputs: observed.clone() });
+        } else if record.status != Status::Ready || record.outputs != *observed {
+            events.push(Event::Ready { address: address(), outputs: observed.clone() });
+        }
+        let (step, protect) = (self.step.clone(), self.protect());
+        if record.args != self.args || record.step != step || record.protect != protect {
+            events.push(Event::Declared { address: address(), step, args: self.args.clone(), protect });
+        }
+        if events.is_empty() {
             return Ok(());
         }
-        self.engine
-            .record(vec![Event::Ready {
-                address: self.address.clone(),
-                step: self.step.clone(),
-                args: self.args.clone(),
-                outputs: observed.clone(),
-                protect: self.protect(),
-            }])
-            .await
+        self.engine.record(events).await
     }
 
     fn protect(&self) -> bool {
@@ -312,7 +309,7 @@ impl Declared<'_> {
         self.engine.stop_if_cancelled()?;
         let fields: Vec<String> = changes.iter().map(|change| change.field.clone()).collect();
         self.cx.say(&format!("changing {}", fields.join(", ")));
-        self.engine.log.append(vec![Event::Updating { address: self.address.clone(), fields }]).await?;
+        self.engine.log.append(vec![Event::Updating { address: self.address.clone(), changes: fields }]).await?;
         retried(&self.cx, Policy::FRESH, || self.kind.update(&self.cx, &self.args, observed, changes))
             .await
             .map_err(|error| error.context(format!("cannot change `{}`", self.address)))?;

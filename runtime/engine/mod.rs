@@ -16,6 +16,7 @@ pub mod planning;
 pub mod remove;
 pub mod retry;
 pub mod schedule;
+pub mod steps;
 
 use crate::{
     bind::{Binding, Registry},
