@@ -7,7 +7,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     any::{Any, TypeId},
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
@@ -47,6 +47,15 @@ impl Pace {
     }
 }
 
+/// What `--allow-…` named.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// Programs that may be run.
+    pub run: BTreeSet<String>,
+    /// Hosts that may be reached beside the clouds'.
+    pub net: BTreeSet<String>,
+}
+
 /// Everything that is the same for all calls of one run.
 pub struct Run {
     /// The stack's name.
@@ -67,6 +76,8 @@ pub struct Run {
     pub targets: BTreeMap<String, Value>,
     /// Other addresses to talk to, by cloud: `--endpoint aws=URL`.
     pub endpoints: BTreeMap<String, String>,
+    /// What scripts were allowed beyond the clouds.
+    pub allowed: Allowed,
     /// Hears what a binding is doing or waiting for: (step, resource address, words).
     pub heard: Box<dyn Fn(&str, &str, &str) + Send + Sync>,
     /// The clouds' clients, each kind made once.

@@ -177,3 +177,8 @@ async fn asked_by<T>(cx: &Cx, work: impl Future<Output = T>) -> T {
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Names a run in the history.
+pub fn new_run_id() -> String {
+    hex::encode(rand::random::<[u8; 8]>())
+}

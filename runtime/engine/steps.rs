@@ -177,7 +177,7 @@ impl<'a> Pass<'a> {
         if self.engine.run.mode == crate::cx::Mode::Plan {
             return Ok(());
         }
-        self.runtime.block_on(self.engine.log.append(events)).map_err(|error| Diagnostic::from_error(&error))
+        self.runtime.block_on(self.engine.log.append(events)).map_err(|error| diagnostic(&error))
     }
 }
 
@@ -197,4 +197,13 @@ pub fn digest(inputs: &BTreeMap<String, Value>) -> String {
 
 fn may_pass(class: Class) -> bool {
     matches!(class, Class::Passing | Class::TimedOut | Class::Failed | Class::InUse | Class::NotFound)
+}
+
+/// An error without a place in the script.
+pub fn diagnostic(error: &Error) -> Diagnostic {
+    let diagnostic = Diagnostic::usage(error.message.clone()).class(error.class).hint(error.hint.clone().unwrap_or_default());
+    match &error.cause {
+        Some(cause) => diagnostic.because(cause.clone()),
+        None => diagnostic,
+    }
 }

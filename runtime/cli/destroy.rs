@@ -1,0 +1,189 @@
+//! `gitpod-play destroy PLAYBOOK`.
+
+use super::{
+    Exit, Outcome, Refusal,
+    ask::{Answer, ask},
+    options::{Manner, Place, Reach},
+    run::{command_line, exit_of, outcome_of, summary},
+    session::{Session, Wanted},
+    signals,
+};
+use crate::{
+    cx::Mode,
+    engine::Engine,
+    error::{Class, Error},
+    report::{Event, Reporter, json::JsonLines, terminal::Terminal},
+    state::{self, Holder},
+};
+use clap::Args;
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+/// Delete everything that the stack holds, in reverse order.
+///
+/// What is protected or holds data stays unless it is named by `--allow-delete`; then nothing at all is deleted, and the
+/// command says what to add. In the end the clouds are searched for leftovers that carry the stack's tag.
+#[derive(Args)]
+pub struct Destroy {
+    /// The playbook, for the stack's name; it is not read.
+    playbook: String,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    manner: Manner,
+    /// Delete only what this step made, and what was made after it with its outputs.
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
+}
+
+impl Destroy {
+    pub(super) fn carry_out(self) -> Outcome {
+        let began = Instant::now();
+        let session = Session::open(&self.place, &self.playbook)?;
+        let (targets, addresses) = session.log.with(|state| (targets(&state.targets), self.addresses(state)));
+        if addresses.is_empty() {
+            super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
+            return Ok(Exit::Done);
+        }
+        let lease = session.runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+        let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
+        let clouds = session.reach(&self.reach)?;
+        let steps: BTreeSet<String> =
+            session.log.with(|state| state.resources.values().map(|resource| resource.step.clone()).collect());
+        let reporter: Arc<dyn Reporter> = if self.manner.json {
+            Arc::new(JsonLines::new(std::io::stdout()))
+        } else {
+            Arc::new(Terminal::new(steps.iter().map(String::as_str)))
+        };
+        let engine = session.engine(Wanted {
+            mode: Mode::Run,
+            reach: &self.reach,
+            manner: &self.manner,
+            clouds: &clouds,
+            targets: targets.clone(),
+            playbook_folder: PathBuf::from("."),
+            protected_steps: BTreeSet::new(),
+            reporter: reporter.clone(),
+        })?;
+        let handle = session.runtime.handle();
+        self.agreed(&engine, &session, &addresses, clouds.is_live())?;
+        let run_id = crate::engine::new_run_id();
+        handle.block_on(session.log.append(vec![self.started(&run_id, &targets)]))?;
+        reporter.hear(&Event::RunStarted {
+            verb: "destroy".to_owned(),
+            stack: session.stack.clone(),
+            target: clouds.target.clone(),
+            steps: steps.len(),
+        });
+        let destroyed = engine.destroy(&addresses, usize::from(self.reach.jobs), handle);
+        let exit = exit_of(&destroyed.outcome, stopped.load(Ordering::SeqCst));
+        if exit == Exit::Done && self.step.is_none() {
+            self.forget_steps(&session)?;
+            handle.block_on(report_leftovers(&engine));
+        }
+        let written = handle.block_on(session.log.append(vec![state::Event::RunEnded { run_id, outcome: outcome_of(exit) }]));
+        let _ = handle.block_on(session.log.release(lease));
+        let go_on = (exit != Exit::Done).then(command_line);
+        reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));
+        written?;
+        Ok(exit)
+    }
+
+    fn addresses(&self, state: &state::State) -> BTreeSet<String> {
+        let Some(step) = &self.step else { return state.resources.keys().cloned().collect() };
+        let mut steps = BTreeSet::from([step.clone()]);
+        loop {
+            let more: Vec<String> = state
+                .steps
+                .iter()
+                .filter(|(name, it)| !steps.contains(*name) && it.needs.iter().any(|need| steps.contains(need)))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            steps.extend(more);
+        }
+        state.resources.values().filter(|it| steps.contains(&it.step)).map(|it| it.address.clone()).collect()
+    }
+
+    /// Nothing is deleted unless everything may be, and the person agrees.
+    fn agreed(&self, engine: &Engine, session: &Session, addresses: &BTreeSet<String>, live: bool) -> Result<(), Refusal> {
+        let refused = session.runtime.block_on(engine.refused_deletes(addresses));
+        if let Some(first) = refused.first() {
+            if first.class != Class::Refused {
+                return Err(first.clone().into());
+            }
+            let reasons: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
+            let flags: Vec<&str> = refused
+                .iter()
+                .filter_map(|error| error.hint.as_deref()?.split('`').nth(1))
+                .collect();
+            return Err(Error::new(Class::Refused, "nothing was deleted")
+                .because(reasons.join("; "))
+                .hint(format!("{} {}", command_line(), flags.join(" ")))
+                .into());
+        }
+        let question = format!("delete {} resources of stack `{}`?", addresses.len(), session.stack);
+        match ask(&question, self.manner.yes) {
+            Answer::Yes => Ok(()),
+            // The simulated clouds hold nothing that anyone could miss.
+            Answer::Nobody if !live => Ok(()),
+            Answer::Nobody => {
+                Err(Error::usage("there is nobody to ask").hint(format!("{} --yes", command_line())).into())
+            }
+            Answer::No => Err(Error::new(Class::Interrupted, "nothing was deleted").into()),
+        }
+    }
+
+    fn forget_steps(&self, session: &Session) -> Result<(), Refusal> {
+        let steps: Vec<String> = session.log.with(|state| state.steps.keys().cloned().collect());
+        let events = steps.into_iter().map(|step| state::Event::StepForgotten { step }).collect();
+        session.runtime.block_on(session.log.append(events))?;
+        Ok(())
+    }
+
+    fn started(&self, run_id: &str, targets: &BTreeMap<String, Value>) -> state::Event {
+        let holder = Holder::here("destroy");
+        state::Event::RunStarted {
+            run_id: run_id.to_owned(),
+            verb: "destroy".to_owned(),
+            playbook: self.playbook.clone(),
+            targets: targets.clone().into_iter().collect(),
+            settings_digest: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: holder.host,
+            user: holder.user,
+        }
+    }
+}
+
+fn targets(recorded: &Value) -> BTreeMap<String, Value> {
+    recorded.as_object().into_iter().flatten().map(|(cloud, value)| (cloud.clone(), value.clone())).collect()
+}
+
+/// Searches the clouds for what carries the stack's tag all the same.
+async fn report_leftovers(engine: &Engine) {
+    for binding in ["aws::leftovers"] {
+        if engine.registry.get(binding).is_none() {
+            continue;
+        }
+        let text = match engine.call("leftovers", binding, json!({ "stack": engine.run.stack })).await {
+            Ok(Value::Array(found)) if found.is_empty() => continue,
+            Ok(Value::Array(found)) => {
+                let each = found.iter().map(|it| format!("{} {}", it["kind"].as_str().unwrap_or("?"), it["id"].as_str().unwrap_or("?")));
+                format!("left over, with this stack's tag: {}", each.collect::<Vec<_>>().join(", "))
+            }
+            Ok(_) => continue,
+            Err(error) => format!("could not look for leftovers: {error}"),
+        };
+        engine.reporter.hear(&Event::Warning { text });
+    }
+}

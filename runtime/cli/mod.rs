@@ -1,0 +1,144 @@
+//! The command line: one file a verb; what they share is in [`options`] and [`session`].
+
+pub mod ask;
+mod check;
+pub mod clouds;
+mod completions;
+mod destroy;
+pub mod options;
+mod plan;
+pub mod registry;
+mod run;
+pub mod session;
+mod settings;
+mod signals;
+mod steps;
+
+use crate::{
+    error::{Class, Error},
+    playbook::Diagnostic,
+    secret::hide,
+};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs playbooks: scripts that provision and install a whole cloud architecture.
+///
+/// The default target is a simulated cloud on this machine, which needs no account: try
+/// `gitpod-play run playbooks/aws.rhai`.
+#[derive(Parser)]
+#[command(name = "gitpod-play", version, max_term_width = 110, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Run),
+    Plan(plan::Plan),
+    Destroy(destroy::Destroy),
+    Steps(steps::Steps),
+    Settings(settings::Settings),
+    Check(check::Check),
+    Completions(completions::Completions),
+}
+
+/// How a verb ended, as an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done; for `plan`: nothing to do, or changes shown.
+    Done,
+    /// 1: something failed.
+    Failed,
+    /// 2: a mistake in the playbook, the settings or the command line.
+    Usage,
+    /// 3: the plan has changes (`plan --detailed-exitcode`).
+    Changes,
+    /// 130: stopped by the user.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Changes => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Why a verb could not be carried out: errors to show.
+pub struct Refusal(Vec<Diagnostic>);
+
+impl Refusal {
+    /// The exit code that fits.
+    fn exit(&self) -> Exit {
+        match self.0.first().map(|diagnostic| diagnostic.class) {
+            Some(Class::Usage) => Exit::Usage,
+            Some(Class::Interrupted) => Exit::Interrupted,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(vec![crate::engine::steps::diagnostic(&error)])
+    }
+}
+
+impl From<Diagnostic> for Refusal {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+impl From<Vec<Diagnostic>> for Refusal {
+    fn from(diagnostics: Vec<Diagnostic>) -> Self {
+        Self(diagnostics)
+    }
+}
+
+/// What a verb's function gives.
+pub type Outcome = std::result::Result<Exit, Refusal>;
+
+/// Parses the command line and carries it out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.verb {
+        Verb::Run(verb) => verb.carry_out(),
+        Verb::Plan(verb) => verb.carry_out(),
+        Verb::Destroy(verb) => verb.carry_out(),
+        Verb::Steps(verb) => verb.carry_out(),
+        Verb::Settings(verb) => verb.carry_out(),
+        Verb::Check(verb) => verb.carry_out(),
+        Verb::Completions(verb) => verb.carry_out(),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(refusal) => {
+            show(&refusal.0);
+            refusal.exit().into()
+        }
+    }
+}
+
+/// Shows diagnostics on standard error.
+fn show(diagnostics: &[Diagnostic]) {
+    use std::io::{IsTerminal, Write};
+    let mut out = std::io::stderr().lock();
+    let color = out.is_terminal();
+    for diagnostic in diagnostics {
+        let _ = writeln!(out, "{}", diagnostic.render(color).trim_end());
+    }
+}
+
+/// Prints a line on standard output. A reader that went away is no error.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{}", hide(text));
+}

@@ -1,0 +1,249 @@
+//! `gitpod-play run PLAYBOOK`.
+
+use super::{
+    Exit, Outcome, Refusal,
+    ask::{Answer, ask},
+    clouds::Clouds,
+    options::{Manner, Place, Reach, Script},
+    plan::{self, Planning},
+    session::{self, Session, Wanted},
+    signals,
+};
+use crate::{
+    cx::Mode,
+    engine::{Engine, planned::Verdict, schedule, steps::Pass},
+    error::{Class, Error},
+    playbook::Playbook,
+    report::{Event, Reporter, Summary, json::JsonLines, terminal::Terminal},
+    state::{self, Holder},
+};
+use clap::Args;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+/// Make everything as the playbook says.
+///
+/// Steps run in parallel, as their needs allow. Whatever is as wanted already is left alone, so that running again goes on
+/// where a run stopped. On live clouds the plan is shown first.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    script: Script,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    manner: Manner,
+    /// Run this step and what it needs, nothing else.
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
+}
+
+impl Run {
+    pub(super) fn carry_out(self) -> Outcome {
+        let began = Instant::now();
+        let session = Session::open(&self.place, &self.script.playbook)?;
+        let (playbook, host) = session::load(&self.script, &session.registry, false)?;
+        let chosen = session::chosen(&playbook, self.step.as_deref())?;
+        let lease = session.runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+        let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
+        let clouds = session.reach(&self.reach)?;
+        if clouds.is_live() && !self.agreed_to_plan(&session, &clouds)? {
+            return Ok(Exit::Failed);
+        }
+        let reporter = reporter(&self.manner, &playbook);
+        let engine = session.engine(Wanted {
+            mode: Mode::Run,
+            reach: &self.reach,
+            manner: &self.manner,
+            clouds: &clouds,
+            targets: playbook.targets.clone(),
+            playbook_folder: session::folder_of(&self.script.playbook),
+            protected_steps: session::protected(&playbook),
+            reporter: reporter.clone(),
+        })?;
+        host.set(engine.clone(), &session.runtime);
+        let run_id = crate::engine::new_run_id();
+        let handle = session.runtime.handle();
+        handle.block_on(session.log.append(vec![started(&run_id, "run", &self.script.playbook, &playbook, &clouds)]))?;
+        reporter.hear(&Event::RunStarted {
+            verb: "run".to_owned(),
+            stack: session.stack.clone(),
+            target: clouds.target.clone(),
+            steps: chosen.len(),
+        });
+        let pass = Pass::new(&engine, &playbook, handle.clone(), usize::from(self.reach.jobs), chosen);
+        let mut outcome = pass.run();
+        let whole = self.step.is_none() && outcome.failed.is_empty() && outcome.left.is_empty();
+        if whole {
+            self.delete_orphans(&engine, &session, &playbook, &mut outcome)?;
+        }
+        let interrupted = stopped.load(Ordering::SeqCst);
+        let exit = exit_of(&outcome, interrupted);
+        let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit) };
+        // The run's own outcome counts, even when its end cannot be written down.
+        let written = handle.block_on(session.log.append(vec![ended]));
+        let _ = handle.block_on(session.log.release(lease));
+        let go_on = (exit != Exit::Done).then(command_line);
+        reporter.hear(&Event::RunEnded(summary(&engine, &session, &outcome, "run", began, go_on)));
+        if let Err(error) = written
+            && exit == Exit::Done
+        {
+            return Err(error.into());
+        }
+        Ok(exit)
+    }
+
+    /// Shows the plan of a live run and asks.
+    fn agreed_to_plan(&self, session: &Session, clouds: &Clouds) -> Result<bool, Refusal> {
+        let planning = Planning {
+            session,
+            clouds,
+            script: &self.script,
+            reach: &self.reach,
+            manner: &self.manner,
+            step: self.step.as_deref(),
+        };
+        let planned = planning.make()?;
+        eprint!("{}", planned.text);
+        if !planned.counts.any() {
+            return Ok(true);
+        }
+        match ask("carry out this plan?", self.manner.yes) {
+            Answer::Yes => Ok(true),
+            Answer::No => Ok(false),
+            Answer::Nobody => Err(Error::new(Class::Usage, "there is nobody to ask whether to carry out this plan")
+                .hint(format!("{} --yes", command_line()))
+                .into()),
+        }
+    }
+
+    /// Deletes what the log holds and the playbook no longer declares.
+    fn delete_orphans(
+        &self,
+        engine: &Engine,
+        session: &Session,
+        playbook: &Playbook,
+        outcome: &mut schedule::Outcome,
+    ) -> Result<(), Refusal> {
+        let orphans = plan::orphans(engine);
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let handle = session.runtime.handle();
+        let refused = handle.block_on(engine.refused_deletes(&orphans));
+        for error in &refused {
+            let hint = error.hint.as_deref().unwrap_or_default();
+            let text = format!("{}: no longer declared, kept ({hint})", error.message);
+            engine.reporter.hear(&Event::Warning { text });
+        }
+        let kept = |address: &String| refused.iter().any(|error| error.message.contains(&format!("`{address}`")));
+        let orphans: BTreeSet<String> = orphans.into_iter().filter(|address| !kept(address)).collect();
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<&str> = orphans.iter().map(String::as_str).collect();
+        let question = format!("no longer declared:\n  - {}\ndelete them?", list.join("\n  - "));
+        match ask(&question, self.manner.yes) {
+            Answer::Yes => {
+                let destroyed = engine.destroy(&orphans, usize::from(self.reach.jobs), handle);
+                outcome.failed.extend(destroyed.outcome.failed);
+            }
+            Answer::No | Answer::Nobody => {
+                let text = format!("no longer declared, kept (add `--yes` to delete): {}", list.join(", "));
+                engine.reporter.hear(&Event::Warning { text });
+            }
+        }
+        let _ = playbook;
+        Ok(())
+    }
+}
+
+/// Who hears what happens: a person, or a program.
+pub(super) fn reporter(manner: &Manner, playbook: &Playbook) -> Arc<dyn Reporter> {
+    if manner.json {
+        Arc::new(JsonLines::new(std::io::stdout()))
+    } else {
+        Arc::new(Terminal::new(playbook.steps.iter().map(|step| step.name.as_str())))
+    }
+}
+
+/// The command as it was given, for the hint that goes on from here.
+pub(super) fn command_line() -> String {
+    let quoted = |arg: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+".contains(c);
+        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', "'\\''")) }
+    };
+    std::iter::once("gitpod-play".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
+}
+
+pub(super) fn started(run_id: &str, verb: &str, name: &str, playbook: &Playbook, clouds: &Clouds) -> state::Event {
+    let mut targets: serde_json::Map<String, serde_json::Value> = playbook.targets.clone().into_iter().collect();
+    targets.insert("target".to_owned(), clouds.target.clone().into());
+    let holder = Holder::here(verb);
+    state::Event::RunStarted {
+        run_id: run_id.to_owned(),
+        verb: verb.to_owned(),
+        playbook: name.to_owned(),
+        targets: serde_json::Value::Object(targets),
+        settings_digest: settings_digest(playbook),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: holder.host,
+        user: holder.user,
+    }
+}
+
+fn settings_digest(playbook: &Playbook) -> String {
+    let all = playbook.settings.entries.iter().map(|it| (it.path.clone(), it.value.clone())).collect();
+    crate::engine::steps::digest(&all)
+}
+
+pub(super) fn exit_of(outcome: &schedule::Outcome, interrupted: bool) -> Exit {
+    match (outcome.failed.is_empty() && outcome.left.is_empty(), interrupted) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Interrupted,
+        (false, false) => Exit::Failed,
+    }
+}
+
+pub(super) fn outcome_of(exit: Exit) -> state::Outcome {
+    match exit {
+        Exit::Done | Exit::Changes => state::Outcome::Done,
+        Exit::Interrupted => state::Outcome::Interrupted,
+        Exit::Failed | Exit::Usage => state::Outcome::Failed,
+    }
+}
+
+pub(super) fn summary(
+    engine: &Engine,
+    session: &Session,
+    outcome: &schedule::Outcome,
+    verb: &str,
+    began: Instant,
+    go_on: Option<String>,
+) -> Summary {
+    let changed = engine.changed();
+    let count = |verdict: Verdict| changed.iter().filter(|(_, _, how)| *how == verdict).count();
+    let (reads, writes) = engine.run.wire.counts();
+    Summary {
+        verb: verb.to_owned(),
+        stack: session.stack.clone(),
+        ok: go_on.is_none(),
+        steps_done: outcome.done.len(),
+        steps_failed: outcome.failed.clone(),
+        steps_left: outcome.left.clone(),
+        resources: session.log.with(|state| state.resources.len()),
+        created: count(Verdict::Create) + count(Verdict::Adopt),
+        updated: count(Verdict::Update) + count(Verdict::Do),
+        replaced: count(Verdict::Replace),
+        deleted: count(Verdict::Delete),
+        reads,
+        writes,
+        took_s: began.elapsed().as_secs_f64(),
+        go_on,
+    }
+}
