@@ -112,6 +112,11 @@ pub trait Resource: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Checks the arguments as the script gave them, secret markers included.
+    fn check_raw(_args: &Value) -> Result<()> {
+        Ok(())
+    }
+
     /// Looks for the object without a record: by our tags, or by its deterministic name.
     async fn find(cx: &Cx, args: &Self::Args) -> Result<Option<Self::Observed>>;
 

@@ -72,8 +72,11 @@ impl Lookup for ProcessRun {
     async fn look(cx: &Cx, args: &RunProgram) -> Result<Ran> {
         let program = &args.program;
         if !cx.run.allowed.run.contains(program) {
-            return Err(Error::new(Class::Usage, format!("the playbook wants to run `{program}`, which is not allowed"))
-                .hint(format!("if you trust it, add `--allow-run {program}`")));
+            return Err(Error::new(
+                Class::Usage,
+                format!("the playbook wants to run `{program}`, which is not allowed"),
+            )
+            .hint(format!("if you trust it, add `--allow-run {program}`")));
         }
         cx.say(&format!("running {program}"));
         run(args).await
@@ -92,7 +95,9 @@ async fn run(args: &RunProgram) -> Result<Ran> {
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {
-        Error::failed(format!("cannot run `{program}`")).because(error.to_string()).hint("install it, or put it on PATH")
+        Error::failed(format!("cannot run `{program}`"))
+            .because(error.to_string())
+            .hint("install it, or put it on PATH")
     })?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that does not read its input ends the pipe early; its exit code says whether that is bad.

@@ -135,6 +135,7 @@ impl<R: Resource> AnyResource for Typed<R> {
         R::name(args)
     }
     fn check(&self, args: &Value) -> Result<Result<(), ArgumentError>> {
+        R::check_raw(args)?;
         match check::<R::Args>(args) {
             Ok(None) => Ok(Ok(())),
             Ok(Some(typed)) => R::validate(&typed).map(Ok),

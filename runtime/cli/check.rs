@@ -15,7 +15,12 @@ impl Check {
         let (playbook, _) = session::load(&self.script, &registry::all(), true)?;
         let warnings = playbook.check();
         super::show(&warnings);
-        print(&format!("{}: {} steps, {} settings, no mistakes", self.script.playbook, playbook.steps.len(), playbook.settings.entries.len()));
+        print(&format!(
+            "{}: {} steps, {} settings, no mistakes",
+            self.script.playbook,
+            playbook.steps.len(),
+            playbook.settings.entries.len()
+        ));
         Ok(Exit::Done)
     }
 }

@@ -88,7 +88,8 @@ impl Destroy {
             self.forget_steps(&session)?;
             handle.block_on(report_leftovers(&engine));
         }
-        let written = handle.block_on(session.log.append(vec![state::Event::RunEnded { run_id, outcome: outcome_of(exit) }]));
+        let written =
+            handle.block_on(session.log.append(vec![state::Event::RunEnded { run_id, outcome: outcome_of(exit) }]));
         let _ = handle.block_on(session.log.release(lease));
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));
@@ -115,17 +116,21 @@ impl Destroy {
     }
 
     /// Nothing is deleted unless everything may be, and the person agrees.
-    fn agreed(&self, engine: &Engine, session: &Session, addresses: &BTreeSet<String>, live: bool) -> Result<(), Refusal> {
+    fn agreed(
+        &self,
+        engine: &Engine,
+        session: &Session,
+        addresses: &BTreeSet<String>,
+        live: bool,
+    ) -> Result<(), Refusal> {
         let refused = session.runtime.block_on(engine.refused_deletes(addresses));
         if let Some(first) = refused.first() {
             if first.class != Class::Refused {
                 return Err(first.clone().into());
             }
             let reasons: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
-            let flags: Vec<&str> = refused
-                .iter()
-                .filter_map(|error| error.hint.as_deref()?.split('`').nth(1))
-                .collect();
+            let flags: Vec<&str> =
+                refused.iter().filter_map(|error| error.hint.as_deref()?.split('`').nth(1)).collect();
             return Err(Error::new(Class::Refused, "nothing was deleted")
                 .because(reasons.join("; "))
                 .hint(format!("{} {}", command_line(), flags.join(" ")))
@@ -178,7 +183,9 @@ async fn report_leftovers(engine: &Engine) {
         let text = match engine.call("leftovers", binding, json!({ "stack": engine.run.stack })).await {
             Ok(Value::Array(found)) if found.is_empty() => continue,
             Ok(Value::Array(found)) => {
-                let each = found.iter().map(|it| format!("{} {}", it["kind"].as_str().unwrap_or("?"), it["id"].as_str().unwrap_or("?")));
+                let each = found
+                    .iter()
+                    .map(|it| format!("{} {}", it["kind"].as_str().unwrap_or("?"), it["id"].as_str().unwrap_or("?")));
                 format!("left over, with this stack's tag: {}", each.collect::<Vec<_>>().join(", "))
             }
             Ok(_) => continue,

@@ -128,7 +128,8 @@ impl Reach {
     pub fn endpoint_pairs(&self) -> Result<Vec<(String, String)>> {
         let pair = |text: &String| {
             let (cloud, url) = text.split_once('=').ok_or_else(|| {
-                Error::usage(format!("`--endpoint {text}` lacks `=`")).hint("write `--endpoint aws=http://127.0.0.1:5000`")
+                Error::usage(format!("`--endpoint {text}` lacks `=`"))
+                    .hint("write `--endpoint aws=http://127.0.0.1:5000`")
             })?;
             if cloud != "aws" {
                 return Err(Error::usage(format!("`--endpoint` knows no cloud `{cloud}`")).hint("the clouds are: aws"));

@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     cx::Mode,
-    engine::{Engine, planned::{Planned, Verdict}, steps::Pass},
+    engine::{
+        Engine,
+        planned::{Planned, Verdict},
+        steps::Pass,
+    },
     playbook::Diagnostic,
     report::{Event, Reporter, Silent, json::JsonLines, plan},
 };

@@ -69,7 +69,13 @@ impl Run {
         host.set(engine.clone(), &session.runtime);
         let run_id = crate::engine::new_run_id();
         let handle = session.runtime.handle();
-        handle.block_on(session.log.append(vec![started(&run_id, "run", &self.script.playbook, &playbook, &clouds)]))?;
+        handle.block_on(session.log.append(vec![started(
+            &run_id,
+            "run",
+            &self.script.playbook,
+            &playbook,
+            &clouds,
+        )]))?;
         reporter.hear(&Event::RunStarted {
             verb: "run".to_owned(),
             stack: session.stack.clone(),

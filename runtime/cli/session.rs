@@ -41,7 +41,9 @@ impl Host for LateHost {
     fn call(&self, step: &str, binding: &str, args: Value, at: &Position) -> Result<Value> {
         match self.0.get() {
             Some(host) => host.call(step, binding, args, at),
-            None => Err(Error::usage(format!("`{binding}` is called outside a step")).hint("call it inside a step's body")),
+            None => {
+                Err(Error::usage(format!("`{binding}` is called outside a step")).hint("call it inside a step's body"))
+            }
         }
     }
 
@@ -54,7 +56,11 @@ impl Host for LateHost {
 }
 
 /// Reads a playbook. `planning`: outputs may be unknown.
-pub fn load(script: &Script, registry: &Arc<Registry>, planning: bool) -> std::result::Result<(Playbook, Arc<LateHost>), Refusal> {
+pub fn load(
+    script: &Script,
+    registry: &Arc<Registry>,
+    planning: bool,
+) -> std::result::Result<(Playbook, Arc<LateHost>), Refusal> {
     let mut layers = Vec::new();
     for file in &script.settings_files {
         layers.push(SettingsLayer::from_file(file)?);
@@ -181,7 +187,11 @@ pub struct Wanted<'a> {
 
 /// The folder of a playbook's file.
 pub fn folder_of(playbook: &str) -> PathBuf {
-    Path::new(playbook).parent().map(Path::to_path_buf).filter(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+    Path::new(playbook)
+        .parent()
+        .map(Path::to_path_buf)
+        .filter(|folder| folder.is_dir())
+        .unwrap_or_else(|| PathBuf::from("."))
 }
 
 /// Names of the steps declared with `.protect()`.
@@ -214,7 +224,9 @@ pub fn chosen(playbook: &Playbook, step: Option<&str>) -> Result<BTreeSet<String
 }
 
 fn record_file(path: &Path) -> Result<File> {
-    File::options().create(true).append(true).open(path).map_err(|error| {
-        Error::usage(format!("cannot write calls to `{}`", path.display())).because(error.to_string())
-    })
+    File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|error| Error::usage(format!("cannot write calls to `{}`", path.display())).because(error.to_string()))
 }

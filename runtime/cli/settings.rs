@@ -30,7 +30,8 @@ impl Settings {
             return Ok(Exit::Done);
         }
         let path_width = entries.iter().map(|it| it.path.len()).max().unwrap_or(0);
-        let value_width = entries.iter().map(|it| shown(&it.value).to_string().chars().count()).max().unwrap_or(0).min(44);
+        let value_width =
+            entries.iter().map(|it| shown(&it.value).to_string().chars().count()).max().unwrap_or(0).min(44);
         for it in entries {
             let value = shown(&it.value).to_string();
             print(format!("{:<path_width$}  {value:<value_width$}  {}", it.path, it.origin).trim_end());

@@ -79,7 +79,8 @@ impl Engine {
         // The digest stands for the arguments in the log, so that no secret gets there.
         let key = hex::encode(&Sha256::digest(revealed(args).to_string())[..12]);
         if action.once()
-            && let Some(outputs) = self.log.with(|state| state.action(step, name, &key).map(|done| done.outputs.clone()))
+            && let Some(outputs) =
+                self.log.with(|state| state.action(step, name, &key).map(|done| done.outputs.clone()))
         {
             return Ok(outputs);
         }

@@ -25,8 +25,12 @@ pub struct Destroyed {
 
 /// The tasks that delete `addresses`: one a step, each after the steps that needed it. Pure.
 pub fn tasks(state: &State, addresses: &BTreeSet<String>) -> Vec<Task> {
-    let steps: BTreeSet<&str> =
-        state.resources.values().filter(|resource| addresses.contains(&resource.address)).map(|it| it.step.as_str()).collect();
+    let steps: BTreeSet<&str> = state
+        .resources
+        .values()
+        .filter(|resource| addresses.contains(&resource.address))
+        .map(|it| it.step.as_str())
+        .collect();
     let mut needed_by: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for step in &steps {
         // Steps without resources are passed through, so that order survives them.
@@ -58,8 +62,9 @@ fn needs<'a>(state: &'a State, step: &str) -> Vec<&'a str> {
 impl Engine {
     /// The resources that would be deleted but may not be, each with the reason.
     pub async fn refused_deletes(&self, addresses: &BTreeSet<String>) -> Vec<Error> {
-        let resources: Vec<Resource> =
-            self.log.with(|state| addresses.iter().filter_map(|address| state.resources.get(address).cloned()).collect());
+        let resources: Vec<Resource> = self
+            .log
+            .with(|state| addresses.iter().filter_map(|address| state.resources.get(address).cloned()).collect());
         let mut refused = Vec::new();
         for resource in resources {
             if let Err(error) = self.may_delete(&resource).await {

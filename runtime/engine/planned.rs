@@ -81,7 +81,7 @@ pub fn outputs_of_update(kind: &str, name: &str, args: &Value, observed: &Value,
 fn overlay(onto: &mut Value, wanted: &Value) {
     match (onto, wanted) {
         (Value::Object(onto), Value::Object(wanted)) => {
-            for (key, value) in wanted.iter().filter(|(key, value)| !value.is_null() && onto.contains_key(*key)) {
+            for (key, value) in wanted.iter().filter(|(_, value)| !value.is_null()) {
                 if let Some(slot) = onto.get_mut(key) {
                     overlay(slot, value);
                 }

@@ -61,8 +61,7 @@ impl Declared<'_> {
             return Ok(self.created_outputs());
         }
         self.say(Verdict::Update, visible(changes), None, false);
-        let outputs =
-            outputs_of_update(self.meta.kind, &self.name, &self.args, &observed, self.meta.changed_by_update);
+        let outputs = outputs_of_update(self.meta.kind, &self.name, &self.args, &observed, self.meta.changed_by_update);
         Ok(outputs)
     }
 

@@ -129,7 +129,8 @@ impl Declared<'_> {
     /// Deletes what depends on it, then it, then makes it again. Dependents are made again by their own declarations.
     pub(super) async fn replaced(&self, observed: &Value, changes: &[Change]) -> Result<Value> {
         let record = self.engine.resource(&self.address);
-        let fields: Vec<String> = changes.iter().map(|change| format!("{} → {}", change.field, shown(&change.new))).collect();
+        let fields: Vec<String> =
+            changes.iter().map(|change| format!("{} → {}", change.field, shown(&change.new))).collect();
         self.cx.say(&format!("replacing because of {}", fields.join(", ")));
         if let Some(record) = record {
             self.engine.may_delete(&record).await?;
@@ -159,12 +160,10 @@ async fn delete_and_wait(cx: &Cx, kind: &dyn AnyResource, observed: &Value) -> R
     let deadline = cx.run.pace.scaled(Duration::from_secs(meta.timeout_s)).max(Duration::from_secs(20));
     let mut observed = observed.clone();
     cx.say("deleting");
-    let delete = async |observed: &Value| {
-        match retried(cx, Policy::DELETE, || kind.delete(cx, observed)).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error.context(format!("cannot delete `{}`", cx.address))),
-            Ok(()) => Ok(()),
-        }
+    let delete = async |observed: &Value| match retried(cx, Policy::DELETE, || kind.delete(cx, observed)).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.context(format!("cannot delete `{}`", cx.address))),
+        Ok(()) => Ok(()),
     };
     delete(&observed).await?;
     loop {
@@ -178,9 +177,12 @@ async fn delete_and_wait(cx: &Cx, kind: &dyn AnyResource, observed: &Value) -> R
             }
         };
         if began.elapsed() > deadline {
-            return Err(Error::new(Class::TimedOut, format!("`{}` was not gone after {} s", cx.address, meta.timeout_s))
-                .because(why)
-                .hint("run the same command again: it goes on waiting where it stopped"));
+            return Err(Error::new(
+                Class::TimedOut,
+                format!("`{}` was not gone after {} s", cx.address, meta.timeout_s),
+            )
+            .because(why)
+            .hint("run the same command again: it goes on waiting where it stopped"));
         }
         cx.say(&format!("waiting until it is gone: {why}"));
         cx.sleep(poll_interval(meta.poll_s, began.elapsed(), cx)).await?;

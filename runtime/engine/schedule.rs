@@ -115,7 +115,8 @@ impl Edges {
         let mut dependents = vec![Vec::new(); tasks.len()];
         let mut waiting = vec![0; tasks.len()];
         for (id, task) in tasks.iter().enumerate() {
-            let mut needs: Vec<usize> = task.needs.iter().filter_map(|need| index.get(need.as_str()).copied()).collect();
+            let mut needs: Vec<usize> =
+                task.needs.iter().filter_map(|need| index.get(need.as_str()).copied()).collect();
             needs.sort_unstable();
             needs.dedup();
             waiting[id] = needs.len();
@@ -189,7 +190,12 @@ mod tests {
     }
 
     fn diamond() -> Vec<Task> {
-        vec![task("a", &[], 1.0), task("short", &["a"], 1.0), task("long", &["a"], 5.0), task("z", &["long", "short"], 1.0)]
+        vec![
+            task("a", &[], 1.0),
+            task("short", &["a"], 1.0),
+            task("long", &["a"], 5.0),
+            task("z", &["long", "short"], 1.0),
+        ]
     }
 
     #[test]
@@ -222,8 +228,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_tasks_in_a_chain_and_beside_each_other() {
-        let chain: Vec<Task> =
-            (0..10_000).map(|n| task(&n.to_string(), &[&(n - 1).to_string()], 1.0)).collect();
+        let chain: Vec<Task> = (0..10_000).map(|n| task(&n.to_string(), &[&(n - 1).to_string()], 1.0)).collect();
         assert_eq!(run_all(&chain, 8, &|| false, &|_| true).done.len(), 10_000);
         let wide: Vec<Task> = (0..10_000).map(|n| task(&n.to_string(), &[], 1.0)).collect();
         assert_eq!(run_all(&wide, 8, &|| false, &|_| true).done.len(), 10_000);

@@ -63,7 +63,13 @@ pub struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     /// A pass over `chosen`.
-    pub fn new(engine: &'a Engine, playbook: &'a Playbook, runtime: Handle, jobs: usize, chosen: BTreeSet<String>) -> Self {
+    pub fn new(
+        engine: &'a Engine,
+        playbook: &'a Playbook,
+        runtime: Handle,
+        jobs: usize,
+        chosen: BTreeSet<String>,
+    ) -> Self {
         let recorded = engine.log.with(|state| {
             let steps = state.steps.iter().filter(|(step, _)| !chosen.contains(*step));
             steps.filter_map(|(step, it)| Some((step.clone(), it.outputs.clone()?))).collect()
@@ -74,11 +80,15 @@ impl<'a> Pass<'a> {
     /// Runs the chosen steps. Blocks; call it from outside the async runtime.
     pub fn run(&self) -> Outcome {
         let steps: BTreeMap<&str, &Step> = self.playbook.steps.iter().map(|step| (step.name.as_str(), step)).collect();
-        let tasks: Vec<Task> = self.playbook.steps.iter().filter(|it| self.chosen.contains(&it.name)).map(|it| self.task(it)).collect();
+        let tasks: Vec<Task> =
+            self.playbook.steps.iter().filter(|it| self.chosen.contains(&it.name)).map(|it| self.task(it)).collect();
         let stopped = || self.engine.run.cancel.is_cancelled();
-        let outcome = run_all(&tasks, self.jobs, &stopped, &|task| steps.get(task.name.as_str()).is_some_and(|step| self.run_step(step)));
+        let outcome = run_all(&tasks, self.jobs, &stopped, &|task| {
+            steps.get(task.name.as_str()).is_some_and(|step| self.run_step(step))
+        });
         for step in &outcome.left {
-            let why = if stopped() { "not started: the run was stopped" } else { "not started: a step it needs failed" };
+            let why =
+                if stopped() { "not started: the run was stopped" } else { "not started: a step it needs failed" };
             self.engine.reporter.hear(&Event::StepSkipped { step: step.clone(), why: why.to_owned() });
         }
         outcome
@@ -110,12 +120,20 @@ impl<'a> Pass<'a> {
             Ok(outcome) => {
                 let changed = self.engine.changed().iter().skip(before).filter(|(by, _, _)| by == name).count();
                 super::locked(&self.outputs).insert(name.to_owned(), outcome.output);
-                reporter.hear(&Event::StepDone { step: name.to_owned(), took_s: began.elapsed().as_secs_f64(), changed });
+                reporter.hear(&Event::StepDone {
+                    step: name.to_owned(),
+                    took_s: began.elapsed().as_secs_f64(),
+                    changed,
+                });
                 true
             }
             Err(diagnostic) => {
                 let error = diagnostic.render(false);
-                reporter.hear(&Event::StepFailed { step: name.to_owned(), error, took_s: began.elapsed().as_secs_f64() });
+                reporter.hear(&Event::StepFailed {
+                    step: name.to_owned(),
+                    error,
+                    took_s: began.elapsed().as_secs_f64(),
+                });
                 super::locked(&self.errors).insert(name.to_owned(), diagnostic);
                 false
             }
@@ -125,18 +143,27 @@ impl<'a> Pass<'a> {
     fn tried(&self, step: &Step, began: Instant) -> Result<StepOutcome, Diagnostic> {
         let inputs: BTreeMap<String, Value> = {
             let outputs = super::locked(&self.outputs);
-            step.needs.iter().map(|need| (need.clone(), outputs.get(need).cloned().unwrap_or_else(|| self.missing(need)))).collect()
+            step.needs
+                .iter()
+                .map(|need| (need.clone(), outputs.get(need).cloned().unwrap_or_else(|| self.missing(need))))
+                .collect()
         };
         self.write(vec![self.started(step, &inputs)])?;
-        let deadline = step.timeout.map(|life| began + self.engine.run.pace.scaled(life).max(std::time::Duration::from_secs(30)));
+        let deadline =
+            step.timeout.map(|life| began + self.engine.run.pace.scaled(life).max(std::time::Duration::from_secs(30)));
         let mut tries = 0;
         let outcome = loop {
             tries += 1;
             self.engine.forget_declarations(&step.name);
             match self.playbook.run_step(&step.name, &inputs, &self.engine.run.cancel, deadline) {
                 Ok(outcome) => break outcome,
-                Err(diagnostic) if tries <= step.retry && may_pass(diagnostic.class) && !self.engine.run.cancel.is_cancelled() => {
-                    let text = format!("step `{}` is tried again ({tries} of {}): {}", step.name, step.retry, diagnostic.message);
+                Err(diagnostic)
+                    if tries <= step.retry && may_pass(diagnostic.class) && !self.engine.run.cancel.is_cancelled() =>
+                {
+                    let text = format!(
+                        "step `{}` is tried again ({tries} of {}): {}",
+                        step.name, step.retry, diagnostic.message
+                    );
                     self.engine.reporter.hear(&Event::Warning { text });
                 }
                 Err(diagnostic) => {
@@ -201,7 +228,8 @@ fn may_pass(class: Class) -> bool {
 
 /// An error without a place in the script.
 pub fn diagnostic(error: &Error) -> Diagnostic {
-    let diagnostic = Diagnostic::usage(error.message.clone()).class(error.class).hint(error.hint.clone().unwrap_or_default());
+    let diagnostic =
+        Diagnostic::usage(error.message.clone()).class(error.class).hint(error.hint.clone().unwrap_or_default());
     match &error.cause {
         Some(cause) => diagnostic.because(cause.clone()),
         None => diagnostic,

@@ -146,7 +146,14 @@ mod tests {
     use serde_json::json;
 
     fn line(address: &str, verdict: Verdict, changes: Vec<Change>) -> Planned {
-        Planned { address: address.into(), step: "nodes".into(), verdict, changes, note: None, needs_allow_delete: false }
+        Planned {
+            address: address.into(),
+            step: "nodes".into(),
+            verdict,
+            changes,
+            note: None,
+            needs_allow_delete: false,
+        }
     }
 
     #[test]

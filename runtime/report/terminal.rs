@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_summary_has_three_lines() {
-        let summary = Summary { verb: "run".into(), stack: "aws".into(), ok: true, steps_done: 3, ..Summary::default() };
+        let summary =
+            Summary { verb: "run".into(), stack: "aws".into(), ok: true, steps_done: 3, ..Summary::default() };
         assert_eq!(summary_text(&summary).lines().count(), 3);
         let broken = Summary { steps_failed: vec!["x".into()], go_on: Some("gitpod-play run x".into()), ..summary };
         let text = summary_text(&broken);
