@@ -2,7 +2,7 @@
 
 use super::{
     clients,
-    object::{text, touches},
+    object::{remember, remembered, text, touches},
 };
 use crate::{
     bind::{Change, Ownership, Registry, Resource},
@@ -13,8 +13,11 @@ use async_trait::async_trait;
 use aws_sdk_autoscaling::types::{Filter, Tag, TagDescription};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Under which the keys that an update put are remembered.
+const KEYS: &str = "keys";
 
 /// Registers the bindings of this service.
 pub fn register(registry: &mut Registry) {
@@ -87,13 +90,20 @@ impl Resource for GroupTags {
     async fn find(cx: &Cx, args: &GroupTagsArgs) -> Result<Option<GroupTagsObserved>> {
         let tags = described(cx, &args.group).await?;
         let seen = observed(&args.group, &tags, args.tags.keys().cloned().collect());
-        Ok(seen.filter(|seen| args.tags.keys().any(|key| seen.tags.contains_key(key))))
+        // EKS sets some of them itself. Only when nothing is left to do are they taken as they are.
+        let complete = |seen: &GroupTagsObserved| {
+            seen.propagate == args.propagate.unwrap_or(true)
+                && args.tags.iter().all(|(key, value)| seen.tags.get(key) == Some(value))
+        };
+        Ok(seen.filter(complete))
     }
 
     async fn read(cx: &Cx, last: &GroupTagsObserved) -> Result<Option<GroupTagsObserved>> {
         let tags = described(cx, &last.group).await?;
-        let seen = observed(&last.group, &tags, last.keys.clone());
-        Ok(seen.filter(|seen| last.keys.iter().any(|key| seen.tags.contains_key(key))))
+        // An update of this run may have added keys to those that the log knows.
+        let keys = remembered(cx, &last.group, KEYS).and_then(|keys| serde_json::from_value(keys).ok());
+        let seen = observed(&last.group, &tags, keys.unwrap_or_else(|| last.keys.clone()));
+        Ok(seen.filter(|seen| seen.keys.iter().any(|key| seen.tags.contains_key(key))))
     }
 
     async fn create(cx: &Cx, args: &GroupTagsArgs, _token: &str) -> Result<GroupTagsObserved> {
@@ -106,9 +116,11 @@ impl Resource for GroupTags {
         })
     }
 
-    async fn update(cx: &Cx, args: &GroupTagsArgs, _observed: &GroupTagsObserved, changes: &[Change]) -> Result<()> {
+    async fn update(cx: &Cx, args: &GroupTagsArgs, observed: &GroupTagsObserved, changes: &[Change]) -> Result<()> {
         if touches(changes, "tags") || touches(changes, "propagate") {
             put(cx, args).await?;
+            let keys: BTreeSet<&String> = args.tags.keys().chain(&observed.keys).collect();
+            remember(cx, &args.group, KEYS, json!(keys));
         }
         Ok(())
     }

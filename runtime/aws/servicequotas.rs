@@ -17,7 +17,7 @@ pub fn register(registry: &mut Registry) {
 
 /// Looks up a quota: the account's own value where it has one, else AWS's default.
 ///
-/// Use it with [`aws::ec2::usage`](crate::aws::ec2) to find out before the run that it would stop half-way. It never asks
+/// Use it with `aws::ec2::usage` to find out before the run that it would stop half-way. It never asks
 /// for a raise.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::{
     },
     bind::{Change, Ownership, Resource},
     cx::Cx,
-    error::Result,
+    error::{Class, Error, Result},
 };
 use async_trait::async_trait;
 use aws_sdk_ec2::{
@@ -112,7 +112,14 @@ impl Resource for InternetGateway {
                 detach(cx, &observed.id, former).await?;
             }
             let attach = clients.ec2().attach_internet_gateway().internet_gateway_id(&observed.id);
-            attach.vpc_id(&args.vpc).send().await?;
+            if let Err(error) = attach.vpc_id(&args.vpc).send().await.map_err(Error::from) {
+                // The reply to an earlier try may have been lost.
+                let again = Self::read(cx, observed).await?;
+                let attached = again.is_some_and(|again| again.vpc.as_ref() == Some(&args.vpc));
+                if error.class != Class::Conflict || !attached {
+                    return Err(error);
+                }
+            }
         }
         if touches(changes, "tags") {
             tagging::put(cx, &observed.id, &args.name, &args.tags).await?;

@@ -12,6 +12,8 @@ mod launch_template;
 mod nat_gateway;
 mod place;
 mod route_table;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 mod security_group;
 mod security_group_rule;
 mod subnet;

@@ -55,7 +55,7 @@ impl Lookup for Zones {
 
 /// Looks up how much of the region's scarcest quotas the account uses.
 ///
-/// Compare with [`aws::servicequotas::quota`](crate::aws::servicequotas::QuotaArgs) before a run.
+/// Compare with `aws::servicequotas::quota` before a run.
 ///
 /// # Errors
 /// None of its own.

@@ -158,7 +158,15 @@ impl Resource for RouteTable {
         if touches(changes, "subnets") {
             let clients = clients(cx).await?;
             for subnet in args.subnets.iter().filter(|subnet| !observed.subnets.contains(subnet)) {
-                clients.ec2().associate_route_table().route_table_id(&observed.id).subnet_id(subnet).send().await?;
+                let associate = clients.ec2().associate_route_table().route_table_id(&observed.id).subnet_id(subnet);
+                if let Err(error) = associate.send().await.map_err(Error::from) {
+                    // The reply to an earlier try may have been lost.
+                    let again = Self::read(cx, observed).await?;
+                    let follows = again.is_some_and(|again| again.subnets.contains(subnet));
+                    if error.class != Class::Conflict || !follows {
+                        return Err(error);
+                    }
+                }
             }
             let unwanted = observed.associations.iter().filter(|(subnet, _)| !args.subnets.contains(subnet));
             for (_, association) in unwanted {
@@ -210,20 +218,26 @@ async fn put_routes(cx: &Cx, wanted: &[RouteArgs], observed: &RouteTableObserved
             Step::Create(route) => {
                 let create = ec2.create_route().route_table_id(&observed.id).destination_cidr_block(&route.cidr);
                 let create = create.set_gateway_id(route.gateway.clone()).set_nat_gateway_id(route.nat_gateway.clone());
-                create.send().await?;
+                match create.send().await.map_err(Error::from) {
+                    // The reply to an earlier try may have been lost.
+                    Err(error) if error.class == Class::Conflict => replace(cx, &observed.id, route).await?,
+                    other => other.map(drop)?,
+                }
             }
-            Step::Replace(route) => {
-                let replace = ec2.replace_route().route_table_id(&observed.id).destination_cidr_block(&route.cidr);
-                let replace =
-                    replace.set_gateway_id(route.gateway.clone()).set_nat_gateway_id(route.nat_gateway.clone());
-                replace.send().await?;
-            }
+            Step::Replace(route) => replace(cx, &observed.id, route).await?,
             Step::Delete(cidr) => {
                 let delete = ec2.delete_route().route_table_id(&observed.id).destination_cidr_block(cidr);
                 found(delete.send().await)?;
             }
         }
     }
+    Ok(())
+}
+
+async fn replace(cx: &Cx, table: &str, route: &RouteArgs) -> Result<()> {
+    let clients = clients(cx).await?;
+    let replace = clients.ec2().replace_route().route_table_id(table).destination_cidr_block(&route.cidr);
+    replace.set_gateway_id(route.gateway.clone()).set_nat_gateway_id(route.nat_gateway.clone()).send().await?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 /// A security group.
 ///
-/// Rules are resources of their own ([`aws::ec2::security_group_rule`](super::SecurityGroupRuleArgs)); the rule that lets
+/// Rules are resources of their own (`aws::ec2::security_group_rule`); the rule that lets
 /// everything out, which AWS gives every new group, is left as it is. Deleting waits until nothing uses the group.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 /// A network of your own (VPC).
 ///
-/// Use one VPC for a Gitpod installation. It never touches an existing VPC; [`aws::ec2::find_vpc`](super::FindVpcArgs)
+/// Use one VPC for a Gitpod installation. It never touches an existing VPC; `aws::ec2::find_vpc`
 /// finds one to build in.
 ///
 /// # Errors
