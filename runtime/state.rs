@@ -9,12 +9,17 @@
 //! lease stands in the same log: whoever takes over writes the next record, and whoever was taken over finds its number
 //! taken and stops. See `docs/decisions/state-log.md`.
 
+mod apply;
 mod event;
 mod journal;
 mod keys;
 mod lease;
 mod log;
+#[cfg(test)]
+mod log_test;
 mod model;
+#[cfg(test)]
+mod model_test;
 mod place;
 mod record;
 pub mod show;

@@ -56,6 +56,8 @@ pub enum Outcome {
     Failed,
     /// The user stopped it.
     Interrupted,
+    /// It ended without saying so. Set by the log when the next run begins.
+    Killed,
 }
 
 /// One thing that happened. Secrets inside any string are encrypted on their way into a record.

@@ -23,6 +23,10 @@ pub struct Timing {
     /// The holder stops this much before the end, and another takes over this much after it: the clocks of two machines
     /// may differ by twice as much.
     pub margin: Duration,
+    /// How long a bucket that cannot be reached is tried again before the run stops.
+    pub patience: Duration,
+    /// Fewest records between two snapshots.
+    pub snapshot_every: u64,
 }
 
 impl Default for Timing {
@@ -30,7 +34,8 @@ impl Default for Timing {
         let asked = if cfg!(debug_assertions) { std::env::var(LEASE_VARIABLE).ok() } else { None };
         let ttl_s = asked.and_then(|text| text.parse().ok()).unwrap_or(60_u64).max(1);
         let ttl = Duration::from_secs(ttl_s);
-        Self { ttl, heartbeat: ttl / 3, margin: ttl / 12 }
+        let patience = Duration::from_secs(600);
+        Self { ttl, heartbeat: ttl / 3, margin: ttl / 12, patience, snapshot_every: 256 }
     }
 }
 
@@ -179,24 +184,17 @@ pub fn ends(lease: &HeldLease, margin: Duration) -> Timestamp {
 
 /// A file that is locked as long as the holder lives: the system unlocks it when a process dies, however it dies.
 pub struct AliveFile {
-    _locked: File,
+    /// Locked until it is closed.
+    file: File,
     path: PathBuf,
 }
 
 impl AliveFile {
-    /// Where it stands: beside the state when that is a folder, so that all who see the state see it.
-    pub fn path(folder: Option<&Path>, nonce: &str) -> PathBuf {
-        match folder {
-            Some(folder) => folder.join(format!("holder-{nonce}.lock")),
-            None => std::env::temp_dir().join(format!("gitpod-play-holder-{nonce}.lock")),
-        }
-    }
-
     /// Makes and locks it; `None` on file systems without locks, where a dead holder is known by time only.
     pub fn make(path: PathBuf) -> Option<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(&path).ok()?;
-        let made = Self { _locked: file, path };
-        match made._locked.try_lock() {
+        let made = Self { file, path };
+        match made.file.try_lock() {
             Ok(()) => Some(made),
             Err(_) => None,
         }
@@ -234,7 +232,8 @@ mod tests {
     }
 
     fn timing() -> Timing {
-        Timing { ttl: Duration::from_secs(60), heartbeat: Duration::from_secs(20), margin: Duration::from_secs(5) }
+        let seconds = Duration::from_secs;
+        Timing { ttl: seconds(60), heartbeat: seconds(20), margin: seconds(5), ..Timing::default() }
     }
 
     #[test]
@@ -259,7 +258,7 @@ mod tests {
     #[test]
     fn a_holder_is_abandoned_when_its_file_can_be_locked() {
         let folder = tempfile::tempdir().unwrap();
-        let path = AliveFile::path(Some(folder.path()), "n");
+        let path = folder.path().join("holder-n.lock");
         assert!(!AliveFile::is_abandoned(&path));
         let alive = AliveFile::make(path.clone()).unwrap();
         assert!(!AliveFile::is_abandoned(&path));

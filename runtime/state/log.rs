@@ -89,6 +89,9 @@ impl Log {
     /// [`crate::error::Class::Conflict`] when someone else holds it: who, since when, until when at the latest. A holder on
     /// this machine whose process died is taken over from at once.
     pub async fn acquire(&self, who: Holder) -> Result<Lease> {
+        if self.0.lock_queue().is_some() {
+            return Err(Error::failed(format!("this process holds stack `{}` already", self.0.stack)));
+        }
         let mut journal = self.0.journal.lock().await;
         let epoch = journal.acquire(&who).await?;
         self.0.lock_notices().append(&mut journal.notices);

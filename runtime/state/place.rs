@@ -102,6 +102,11 @@ impl Place {
         }
     }
 
+    /// Whether it is a bucket.
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.0, Kind::Bucket { .. })
+    }
+
     /// The stacks that have a log here, by name.
     pub async fn stacks(&self) -> Result<Vec<String>> {
         let Some(store) = self.open(false)? else { return Ok(Vec::new()) };

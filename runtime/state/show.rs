@@ -44,17 +44,16 @@ pub fn resource_lines(state: &State) -> Vec<String> {
 
 /// One line a run, oldest first.
 pub fn history_lines(runs: &[RunSummary]) -> Vec<String> {
-    let last = runs.len().saturating_sub(1);
-    runs.iter().enumerate().map(|(place, run)| history_line(run, place == last)).collect()
+    runs.iter().map(history_line).collect()
 }
 
-fn history_line(run: &RunSummary, last: bool) -> String {
+fn history_line(run: &RunSummary) -> String {
     let outcome = match run.outcome {
         Some(super::Outcome::Done) => "done",
         Some(super::Outcome::Failed) => "failed",
         Some(super::Outcome::Interrupted) => "interrupted",
-        None if last => "not ended",
-        None => "killed",
+        Some(super::Outcome::Killed) => "killed",
+        None => "not ended",
     };
     let changes = [
         (run.changes.created, "created"),

@@ -1,14 +1,21 @@
 //! Numbered objects of one stack, on any object store.
 
 use super::place::Place;
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path as Key};
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Longest stack name; it becomes part of tags and labels.
 const STACK_LENGTH: usize = 48;
+
+/// Drafts older than this belong to no one who could still finish them.
+const DRAFT_LIFE: Duration = Duration::from_secs(600);
 
 /// The two sorts of numbered objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,17 +71,33 @@ impl Store {
     }
 
     /// The stack's own folder, when it lies in one.
-    pub fn folder(&self) -> Option<std::path::PathBuf> {
+    pub fn folder(&self) -> Option<PathBuf> {
         Some(self.place.folder()?.join(&self.stack))
     }
 
-    /// Makes what is needed to write.
+    /// Where the holder called `nonce` shows that it lives: beside the state when that is a folder, so that all who see
+    /// the state see it.
+    pub fn alive_file(&self, nonce: &str) -> Option<PathBuf> {
+        match self.folder() {
+            Some(folder) => Some(folder.join(format!("holder-{nonce}.lock"))),
+            None => {
+                self.place.is_bucket().then(|| std::env::temp_dir().join(format!("gitpod-play-holder-{nonce}.lock")))
+            }
+        }
+    }
+
+    /// Makes what is needed to write, and removes drafts that a killed process left.
     pub fn prepare(&mut self) -> Result<()> {
         if self.objects.is_none() {
             self.objects = self.place.open(true)?;
         }
-        if let Some(folder) = self.folder() {
-            std::fs::create_dir_all(&folder).map_err(|error| self.unwritable(&error.to_string()))?;
+        let Some(folder) = self.folder() else { return Ok(()) };
+        for sort in [Sort::Log, Sort::Snapshot] {
+            let folder = folder.join(sort.folder());
+            if !folder.is_dir() {
+                make_durably(&folder).map_err(|error| self.unwritable(&error.to_string()))?;
+            }
+            sweep(&folder);
         }
         Ok(())
     }
@@ -147,6 +170,29 @@ impl Store {
     }
 }
 
+/// Makes the folder, and its place in each folder above it, so that a power cut does not take it back.
+fn make_durably(folder: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|above| !above.is_dir()).collect();
+    std::fs::create_dir_all(folder)?;
+    for parent in missing.iter().filter_map(|made| made.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        // Not every system can sync a folder; those that cannot have no need to.
+        let _ = std::fs::File::open(parent).and_then(|folder| folder.sync_all());
+    }
+    Ok(())
+}
+
+/// Removes drafts (`0000000007.json#1`) that are older than any put can last. They are never read.
+fn sweep(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_draft = entry.file_name().to_string_lossy().contains(".json#");
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+        if is_draft && age.is_some_and(|age| age > DRAFT_LIFE) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn file_name(number: u64) -> String {
     format!("{number:010}.json")
 }
@@ -169,7 +215,13 @@ pub(super) fn failure(message: &str, error: &object_store::Error) -> Error {
     }
     let cause = causes.join(": ");
     let hint = hint_for(&cause);
-    Error::failed(message).because(cause).hint(hint)
+    // What is no answer of the server may pass: connections, timeouts, 5xx.
+    let class = match error {
+        object_store::Error::Generic { .. } => Class::Passing,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Class::Denied,
+        _ => Class::Failed,
+    };
+    Error::new(class, message).because(cause).hint(hint)
 }
 
 fn hint_for(cause: &str) -> &'static str {
