@@ -118,8 +118,12 @@ pub fn missing(protocol: Protocol) -> ApiError {
     match protocol {
         Protocol::S3 => ApiError::new("AccessDenied", "Access Denied").status(403),
         Protocol::Query(_) | Protocol::RestXml(_) => ApiError::new("MissingAuthenticationToken", message).status(403),
-        Protocol::Ec2 => ApiError::new("AuthFailure", "AWS was not able to validate the provided access credentials").status(401),
-        Protocol::RestJson | Protocol::Json11 => ApiError::new("MissingAuthenticationTokenException", message).status(403),
+        Protocol::Ec2 => {
+            ApiError::new("AuthFailure", "AWS was not able to validate the provided access credentials").status(401)
+        }
+        Protocol::RestJson | Protocol::Json11 => {
+            ApiError::new("MissingAuthenticationTokenException", message).status(403)
+        }
     }
 }
 
@@ -130,10 +134,14 @@ mod tests {
     #[test]
     fn scopes_of_header_and_query() {
         let mut request = Request::default();
-        let header = "AWS4-HMAC-SHA256 Credential=AKIAX/20260101/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0";
+        let header =
+            "AWS4-HMAC-SHA256 Credential=AKIAX/20260101/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0";
         request.headers.insert("authorization".to_owned(), header.to_owned());
         let found = scope(&request).unwrap();
-        assert_eq!((found.access_key.as_str(), found.region.as_str(), found.service.as_str()), ("AKIAX", "eu-west-1", "ec2"));
+        assert_eq!(
+            (found.access_key.as_str(), found.region.as_str(), found.service.as_str()),
+            ("AKIAX", "eu-west-1", "ec2")
+        );
         let query = vec![("X-Amz-Credential".to_owned(), "AKIAY/20260101/us-east-1/s3/aws4_request".to_owned())];
         assert_eq!(scope(&Request { query, ..Request::default() }).unwrap().service, "s3");
         assert_eq!(scope(&Request::default()), None);

@@ -71,7 +71,13 @@ pub fn disk(data: &Value) -> Value {
 ///
 /// # Errors
 /// Those of [`interface`].
-pub fn launch(tx: &mut Tx<'_>, env: &Env, region: &str, machine: &Machine, subnet_id: &str) -> Result<String, ApiError> {
+pub fn launch(
+    tx: &mut Tx<'_>,
+    env: &Env,
+    region: &str,
+    machine: &Machine,
+    subnet_id: &str,
+) -> Result<String, ApiError> {
     let account = &env.options.account_id;
     let eni_id = interface(tx, subnet_id, &machine.groups, "", "interface")?;
     let id = tx.new_id("i");
@@ -133,7 +139,11 @@ pub fn launch(tx: &mut Tx<'_>, env: &Env, region: &str, machine: &Machine, subne
         "_user_data": machine.user_data,
         "_node_ready_at": env.clock.ready_at("node-join"),
     });
-    due::begin(&mut instance, env.clock.ready_at("instance"), json!({"instanceState": {"code": 16, "name": "running"}}));
+    due::begin(
+        &mut instance,
+        env.clock.ready_at("instance"),
+        json!({"instanceState": {"code": 16, "name": "running"}}),
+    );
     tx.put("instance", &id, instance);
     Ok(id)
 }
@@ -141,7 +151,7 @@ pub fn launch(tx: &mut Tx<'_>, env: &Env, region: &str, machine: &Machine, subne
 fn root_volume(tx: &mut Tx<'_>, instance: &str, zone: &str, disk: &Value, created: String, tags: &Value) -> String {
     let id = tx.new_id("vol");
     let (size_gib, kind) = (disk["size"].as_i64().unwrap_or(20), disk["type"].as_str().unwrap_or("gp3"));
-    let mut volume = super::ec2::new_volume(id.clone(), zone, size_gib, kind, &created, tags.clone());
+    let mut volume = super::ec2::new_volume(&id, zone, size_gib, kind, &created, &tags);
     for member in ["iops", "throughput"] {
         if !disk[member].is_null() {
             volume[member] = disk[member].clone();
@@ -189,5 +199,8 @@ pub fn vcpus(instance_type: &str) -> u64 {
 
 /// Virtual processors of all machines that live.
 pub fn vcpus_running(tx: &Tx<'_>) -> u64 {
-    tx.scan("instance").filter(|(_, i)| lives(i)).map(|(_, i)| vcpus(i["instanceType"].as_str().unwrap_or_default())).sum()
+    tx.scan("instance")
+        .filter(|(_, i)| lives(i))
+        .map(|(_, i)| vcpus(i["instanceType"].as_str().unwrap_or_default()))
+        .sum()
 }

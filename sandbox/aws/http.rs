@@ -73,13 +73,13 @@ pub struct ApiError {
     /// Message.
     pub message: String,
     /// Further members of the error, for the JSON protocols.
-    pub fields: Map<String, Value>,
+    pub fields: Box<Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error of status 400.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { status: 400, code: code.to_owned(), message: message.into(), fields: Map::new() }
+        Self { status: 400, code: code.to_owned(), message: message.into(), fields: Box::default() }
     }
 
     /// The same error with another status.

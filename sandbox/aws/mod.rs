@@ -81,13 +81,7 @@ pub struct Service {
 }
 
 /// Every service: one line each.
-pub const SERVICES: &[Service] = &[
-    sts::SERVICE,
-    ec2::SERVICE,
-    iam::SERVICE,
-    eks::SERVICE,
-    autoscaling::SERVICE,
-];
+pub const SERVICES: &[Service] = &[sts::SERVICE, ec2::SERVICE, iam::SERVICE, eks::SERVICE, autoscaling::SERVICE];
 
 /// Ends the transient states of a region that are over, service by service. Each call begins with it, in a
 /// transaction of its own: what time did stays done even when the call fails.
@@ -248,7 +242,8 @@ impl Env {
     /// Answers a request of any service.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Answer {
         let Some(found) = find(&request) else {
-            let body = r#"{"__type":"UnknownOperationException","message":"no simulated service answers this request"}"#;
+            let body =
+                r#"{"__type":"UnknownOperationException","message":"no simulated service answers this request"}"#;
             return Answer::Reply(Reply::new(501, "application/json", body));
         };
         let fault = self.faults.meet(found.service.name, &found.op);
@@ -394,7 +389,9 @@ fn finish(outcome: Outcome, protocol: Protocol, request_id: &str) -> Reply {
         Ok(reply) => reply,
         Err(error) => match protocol {
             Protocol::Ec2 => query::ec2_error(&error, request_id),
-            Protocol::Query(namespace) | Protocol::RestXml(namespace) => query::query_error(&error, namespace, request_id),
+            Protocol::Query(namespace) | Protocol::RestXml(namespace) => {
+                query::query_error(&error, namespace, request_id)
+            }
             Protocol::RestJson | Protocol::Json11 => rest::json_error(&error),
             Protocol::S3 => rest::s3_error(&error, request_id),
         },

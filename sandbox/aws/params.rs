@@ -55,9 +55,9 @@ impl Params {
     /// # Errors
     /// `MissingParameter`.
     pub fn req(&self, path: &str) -> Result<&str, ApiError> {
-        self.opt(path).filter(|text| !text.is_empty()).ok_or_else(|| {
-            ApiError::new("MissingParameter", format!("The request must contain the parameter {path}"))
-        })
+        self.opt(path)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| ApiError::new("MissingParameter", format!("The request must contain the parameter {path}")))
     }
 
     /// The whole number at `path`.
@@ -90,7 +90,8 @@ impl Params {
         match self.at(path) {
             Some(Value::Array(items)) => items.iter().collect(),
             Some(Value::Object(map)) => {
-                let numbered = |map: &Map<String, Value>| !map.is_empty() && map.keys().all(|k| k.parse::<u32>().is_ok());
+                let numbered =
+                    |map: &Map<String, Value>| !map.is_empty() && map.keys().all(|k| k.parse::<u32>().is_ok());
                 let map = match map.values().next() {
                     Some(Value::Object(inner)) if map.len() == 1 && !numbered(map) && numbered(inner) => inner,
                     _ if numbered(map) => map,
@@ -116,6 +117,7 @@ impl Params {
     }
 
     /// The structure at `path`; empty when there is none.
+    #[must_use]
     pub fn sub(&self, path: &str) -> Params {
         Params(self.at(path).cloned().unwrap_or_else(|| Value::Object(Map::new())))
     }

@@ -1,5 +1,7 @@
 //! The query protocols: a form in, XML out. EC2 has a flavour of its own.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::Cx;
@@ -21,7 +23,7 @@ impl Cx<'_> {
         let (op, id) = (&self.op, &self.request_id);
         let mut out = format!("<{op}Response xmlns=\"{EC2_NAMESPACE}\"><requestId>{id}</requestId>");
         xml::EC2.members(&mut out, members);
-        out.push_str(&format!("</{op}Response>"));
+        let _ = write!(out, "</{op}Response>");
         Ok(Reply::new(200, XML, out))
     }
 
@@ -41,11 +43,11 @@ impl Cx<'_> {
         let (op, id) = (&self.op, &self.request_id);
         let mut out = format!("<{op}Response xmlns=\"{}\">", self.namespace);
         if !members.is_null() {
-            out.push_str(&format!("<{op}Result>"));
+            let _ = write!(out, "<{op}Result>");
             xml::QUERY.members(&mut out, members);
-            out.push_str(&format!("</{op}Result>"));
+            let _ = write!(out, "</{op}Result>");
         }
-        out.push_str(&format!("<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{op}Response>"));
+        let _ = write!(out, "<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{op}Response>");
         Ok(Reply::new(200, XML, out))
     }
 

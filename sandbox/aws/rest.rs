@@ -43,9 +43,8 @@ fn labels(template: &str, path: &str) -> Option<Map<String, Value>> {
         let (segment, more) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
         match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
             Some(name) if !segment.is_empty() => drop(found.insert(name.to_owned(), decode(segment))),
-            Some(_) => return None,
             None if part == segment => {}
-            None => return None,
+            _ => return None,
         }
         match more {
             Some(more) if !more.is_empty() => {
@@ -64,7 +63,11 @@ impl Cx<'_> {
     /// # Errors
     /// None; the type is that of handlers.
     pub fn json(&self, body: &Value) -> Outcome {
-        let kind = if self.request.header("x-amz-target").is_some() { "application/x-amz-json-1.1" } else { "application/json" };
+        let kind = if self.request.header("x-amz-target").is_some() {
+            "application/x-amz-json-1.1"
+        } else {
+            "application/json"
+        };
         Ok(Reply::new(200, kind, xml::public(body).to_string()))
     }
 
@@ -83,7 +86,8 @@ impl Cx<'_> {
     /// # Errors
     /// `MalformedXML`.
     pub fn xml_body(&self) -> Result<Params, ApiError> {
-        let wrong = |detail: &str| ApiError::new("MalformedXML", format!("The XML you provided was not well-formed: {detail}"));
+        let wrong =
+            |detail: &str| ApiError::new("MalformedXML", format!("The XML you provided was not well-formed: {detail}"));
         let document = xml::parse(&self.request.body).map_err(|e| wrong(&e))?;
         let root = document.as_object().and_then(|o| o.values().next().cloned());
         root.map(Params).ok_or_else(|| wrong("no root element"))
@@ -112,7 +116,7 @@ pub fn parameters(request: &Request, labels: Map<String, Value>) -> Result<Param
 
 /// The error of the JSON protocols.
 pub fn json_error(error: &ApiError) -> Reply {
-    let mut body = error.fields.clone();
+    let mut body = (*error.fields).clone();
     body.insert("__type".to_owned(), json!(error.code));
     body.insert("message".to_owned(), json!(error.message));
     Reply::new(error.status, "application/json", Value::Object(body).to_string()).with("x-amzn-errortype", &error.code)
@@ -121,7 +125,7 @@ pub fn json_error(error: &ApiError) -> Reply {
 /// The error of S3: `<Error>` at the root.
 pub fn s3_error(error: &ApiError, request_id: &str) -> Reply {
     let mut members = json!({"Code": error.code, "Message": error.message});
-    for (name, value) in &error.fields {
+    for (name, value) in &*error.fields {
         members[name] = value.clone();
     }
     members["RequestId"] = json!(request_id);

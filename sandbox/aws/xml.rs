@@ -29,10 +29,14 @@ impl Flavour {
             Value::Null => {}
             Value::Array(items) => {
                 if let Some(name) = name.strip_prefix('@') {
-                    items.iter().for_each(|item| self.element(out, name, item));
+                    for item in items {
+                        self.element(out, name, item);
+                    }
                 } else {
                     self.wrap(out, name, &[], |flavour, out| {
-                        items.iter().for_each(|item| flavour.element(out, flavour.item, item));
+                        for item in items {
+                            flavour.element(out, flavour.item, item);
+                        }
                     });
                 }
             }
@@ -94,7 +98,11 @@ pub fn escape(out: &mut String, text: &str) {
 pub fn public(value: &Value) -> Value {
     match value {
         Value::Object(members) => Value::Object(
-            members.iter().filter(|(k, v)| !k.starts_with('_') && !v.is_null()).map(|(k, v)| (k.clone(), public(v))).collect(),
+            members
+                .iter()
+                .filter(|(k, v)| !k.starts_with('_') && !v.is_null())
+                .map(|(k, v)| (k.clone(), public(v)))
+                .collect(),
         ),
         Value::Array(items) => Value::Array(items.iter().map(public).collect()),
         scalar => scalar.clone(),
@@ -109,7 +117,8 @@ pub fn public(value: &Value) -> Value {
 pub fn parse(text: &[u8]) -> Result<Value, String> {
     use quick_xml::events::Event;
     let mut reader = quick_xml::Reader::from_reader(text);
-    let mut stack: Vec<(String, Value, String)> = vec![(String::new(), Value::Object(serde_json::Map::new()), String::new())];
+    let mut stack: Vec<(String, Value, String)> =
+        vec![(String::new(), Value::Object(serde_json::Map::new()), String::new())];
     let close = |stack: &mut Vec<(String, Value, String)>| {
         let Some((name, value, text)) = stack.pop() else { return };
         let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
@@ -168,10 +177,14 @@ mod tests {
 
     #[test]
     fn lists_and_private_members() {
-        let doc = json!({"a": [1, {"b": true}], "_x": 1, "n": null, "L": {"@E": ["<", "y"]}, "o": {"$t": "q", "c": "d"}});
+        let doc =
+            json!({"a": [1, {"b": true}], "_x": 1, "n": null, "L": {"@E": ["<", "y"]}, "o": {"$t": "q", "c": "d"}});
         let mut out = String::new();
         EC2.members(&mut out, &doc);
-        assert_eq!(out, r#"<a><item>1</item><item><b>true</b></item></a><L><E>&lt;</E><E>y</E></L><o t="q"><c>d</c></o>"#);
+        assert_eq!(
+            out,
+            r#"<a><item>1</item><item><b>true</b></item></a><L><E>&lt;</E><E>y</E></L><o t="q"><c>d</c></o>"#
+        );
         assert_eq!(public(&json!({"_x": 1, "a": [{"_y": 1}]})), json!({"a": [{}]}));
     }
 

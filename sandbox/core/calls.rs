@@ -61,5 +61,7 @@ impl Calls {
 
 /// Whether an operation of this name only reads.
 pub fn reads(operation: &str) -> bool {
-    ["Describe", "Get", "List", "Head", "Simulate", "BatchGet", "Lookup", "Decode"].iter().any(|p| operation.starts_with(p))
+    ["Describe", "Get", "List", "Head", "Simulate", "BatchGet", "Lookup", "Decode"]
+        .iter()
+        .any(|p| operation.starts_with(p))
 }

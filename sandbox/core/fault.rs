@@ -204,7 +204,9 @@ mod tests {
     #[test]
     fn chance_repeats_with_its_seed() {
         let run = |seed| {
-            let faults = Faults::new(vec![rule(&format!(r#"{{"probability":0.3,"seed":{seed},"action":{{"drop_before":true}}}}"#))]);
+            let faults = Faults::new(vec![rule(&format!(
+                r#"{{"probability":0.3,"seed":{seed},"action":{{"drop_before":true}}}}"#
+            ))]);
             (0..200).map(|_| faults.meet("a", "b").drop_before).collect::<Vec<_>>()
         };
         assert_eq!(run(7), run(7));

@@ -310,7 +310,12 @@ mod tests {
     #[test]
     fn a_failed_transaction_leaves_nothing() {
         let store = Store::in_memory();
-        store.tx("r", |tx| -> Outcome { tx.put("t", "a", json!(1)); Ok(()) }).unwrap();
+        store
+            .tx("r", |tx| -> Outcome {
+                tx.put("t", "a", json!(1));
+                Ok(())
+            })
+            .unwrap();
         let failed = store.tx("r", |tx| -> Outcome {
             tx.put("t", "a", json!(2));
             tx.put("t", "b", json!(3));
@@ -328,8 +333,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let copy = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        store.tx("r", |tx| -> Outcome { tx.put("t", "a", json!({"x": 1})); tx.put("/g", "b", json!(2)); Ok(()) }).unwrap();
-        store.tx("r", |tx| -> Outcome { tx.delete("/g", "b"); Ok(()) }).unwrap();
+        store
+            .tx("r", |tx| -> Outcome {
+                tx.put("t", "a", json!({"x": 1}));
+                tx.put("/g", "b", json!(2));
+                Ok(())
+            })
+            .unwrap();
+        store
+            .tx("r", |tx| -> Outcome {
+                tx.delete("/g", "b");
+                Ok(())
+            })
+            .unwrap();
         // What a kill would leave: the file as it is now, and a torn line.
         let mut bytes = fs::read(dir.path().join("journal")).unwrap();
         bytes.extend_from_slice(br#"[["r/t","torn",{"#);

@@ -84,7 +84,8 @@ async fn pages_join_to_the_whole() {
     let (_sandbox, client) = start().await;
     for n in 0..7 {
         let name = format!("r{n}");
-        let trust = r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
+        let trust =
+            r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
         let made = client.iam("CreateRole", &[("RoleName", &name), ("AssumeRolePolicyDocument", trust)]).await.unwrap();
         assert_eq!(made.status, 200, "{}", made.body);
     }
@@ -171,11 +172,15 @@ async fn keys_are_known_and_policies_hold() {
     let key = client.iam("CreateAccessKey", &[("UserName", "u")]).await.unwrap().text("AccessKeyId");
     let user = Client::new(&sandbox.aws_url, &key);
     assert_eq!(user.ec2("DescribeVpcs", &[]).await.unwrap().text("Code"), "UnauthorizedOperation");
-    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
     let put = [("UserName", "u"), ("PolicyName", "p"), ("PolicyDocument", document)];
     assert_eq!(client.iam("PutUserPolicy", &put).await.unwrap().status, 200);
     assert_eq!(user.ec2("DescribeVpcs", &[]).await.unwrap().status, 200);
-    assert_eq!(user.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap().text("Code"), "UnauthorizedOperation");
+    assert_eq!(
+        user.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap().text("Code"),
+        "UnauthorizedOperation"
+    );
     let gone = client.iam("DeleteAccessKey", &[("UserName", "u"), ("AccessKeyId", &key)]).await.unwrap();
     assert_eq!(gone.status, 200);
     assert_eq!(user.ec2("DescribeVpcs", &[]).await.unwrap().text("Code"), "AuthFailure");
@@ -186,7 +191,8 @@ async fn networks_are_taken_down_in_order_only() {
     let (_sandbox, client) = start().await;
     let (vpc, subnet) = vpc_with_gateway(&client).await;
     let allocation = client.ec2("AllocateAddress", &[]).await.unwrap().text("allocationId");
-    let gateway = client.ec2("CreateNatGateway", &[("SubnetId", &subnet), ("AllocationId", &allocation)]).await.unwrap();
+    let gateway =
+        client.ec2("CreateNatGateway", &[("SubnetId", &subnet), ("AllocationId", &allocation)]).await.unwrap();
     for (operation, name, id, code) in [
         ("DeleteVpc", "VpcId", &vpc, "DependencyViolation"),
         ("DeleteSubnet", "SubnetId", &subnet, "DependencyViolation"),
@@ -199,7 +205,9 @@ async fn networks_are_taken_down_in_order_only() {
     client.ec2("DeleteNatGateway", &[("NatGatewayId", &id)]).await.unwrap();
     let after = client.ec2("DescribeNatGateways", &[("NatGatewayId.1", &id)]).await.unwrap();
     assert_eq!(after.text("state"), "deleted");
-    for (operation, name, id) in [("ReleaseAddress", "AllocationId", &allocation), ("DeleteSubnet", "SubnetId", &subnet)] {
+    for (operation, name, id) in
+        [("ReleaseAddress", "AllocationId", &allocation), ("DeleteSubnet", "SubnetId", &subnet)]
+    {
         assert_eq!(client.ec2(operation, &[(name, id)]).await.unwrap().status, 200, "{operation}");
     }
 }

@@ -39,7 +39,8 @@ pub(super) fn ensure(env: &Env, cluster: &Cluster, wanted: &LoadBalancer) -> Opt
     let made: Result<Option<String>, ApiError> = env.store.tx(&cluster.region, |tx| {
         let id = service_id(wanted);
         for table in ["elb", "elbv2"] {
-            let found = tx.scan(table).find(|(_, doc)| doc["_service"] == *id).map(|(key, doc)| (key.clone(), doc.clone()));
+            let found =
+                tx.scan(table).find(|(_, doc)| doc["_service"] == *id).map(|(key, doc)| (key.clone(), doc.clone()));
             if let Some((key, mut doc)) = found {
                 if table == "elb" {
                     doc["ListenerDescriptions"] = listeners(wanted);
@@ -63,7 +64,7 @@ fn make(tx: &mut Tx<'_>, env: &Env, cluster: &Cluster, wanted: &LoadBalancer) ->
     }
     let network = is_network(wanted);
     let (name, internal) = (name(wanted), is_internal(wanted));
-    let tags = vec![
+    let tags = [
         (format!("kubernetes.io/cluster/{}", cluster.name), "owned".to_owned()),
         ("kubernetes.io/service-name".to_owned(), format!("{}/{}", wanted.namespace, wanted.service)),
     ];
@@ -84,7 +85,9 @@ fn make(tx: &mut Tx<'_>, env: &Env, cluster: &Cluster, wanted: &LoadBalancer) ->
         let eni = ec2::interface_in(tx, subnet, &groups, &about, sort)?;
         let id = ec2::text(&eni, "networkInterfaceId").to_owned();
         if !internal {
-            tx.update("eni", &id, |eni| eni["association"] = json!({"publicIp": ec2::public_ip(&id), "ipOwnerId": "amazon-elb"}));
+            tx.update("eni", &id, |eni| {
+                eni["association"] = json!({"publicIp": ec2::public_ip(&id), "ipOwnerId": "amazon-elb"});
+            });
         }
         interfaces.push(id);
     }
@@ -134,7 +137,7 @@ fn group(
         format!("k8s-elb-{}", name(wanted)),
         format!("Security group for Kubernetes ELB {} ({}/{})", name(wanted), wanted.namespace, wanted.service),
     );
-    let group = ec2::group_in(tx, &owner, &name, &about, &cluster.vpc, tag_set)?;
+    let group = ec2::group_in(tx, &owner, &name, &about, &cluster.vpc, &tag_set)?;
     let id = ec2::text(&group, "groupId").to_owned();
     for (port, _, _) in &wanted.ports {
         ec2::allow_port_in(tx, &owner, &id, *port);
@@ -205,7 +208,8 @@ fn classic_balancer(
 fn network_balancer(env: &Env, cluster: &Cluster, name: &str, arn: &str, subnets: &[Value]) -> Value {
     let region = &cluster.region;
     let suffix = arn.rsplit('/').next().unwrap_or_default();
-    let zone = |s: &Value| json!({"ZoneName": s["availabilityZone"], "SubnetId": s["subnetId"], "LoadBalancerAddresses": []});
+    let zone =
+        |s: &Value| json!({"ZoneName": s["availabilityZone"], "SubnetId": s["subnetId"], "LoadBalancerAddresses": []});
     json!({
         "LoadBalancerArn": arn,
         "LoadBalancerName": name,
@@ -241,7 +245,8 @@ fn remove_where(env: &Env, cluster: &Cluster, test: impl Fn(&str) -> bool) {
                 for eni in doc["_enis"].as_array().into_iter().flatten() {
                     ec2::delete_interface(tx, eni.as_str().unwrap_or_default());
                 }
-                let (key, own_groups) = if table == "elb" { ("LoadBalancerName", true) } else { ("LoadBalancerArn", false) };
+                let (key, own_groups) =
+                    if table == "elb" { ("LoadBalancerName", true) } else { ("LoadBalancerArn", false) };
                 for group in doc["SecurityGroups"].as_array().into_iter().flatten().filter(|_| own_groups) {
                     ec2::remove_group(tx, group.as_str().unwrap_or_default());
                 }

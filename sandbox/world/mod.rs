@@ -90,37 +90,39 @@ impl World {
             return;
         }
         if !unchanged {
-            let clusters = bring_clusters(&env, &mut seen);
+            bring_clusters(&env, &mut seen);
             seen.due_at = next_moment(&env);
             seen.commits = Some(env.store.commits());
-            self.bring_volumes_and_balancers(&env, &clusters);
-        } else {
-            let clusters = clusters(&env);
-            self.bring_volumes_and_balancers(&env, &clusters);
         }
-    }
-
-    fn bring_volumes_and_balancers(&self, env: &Env, clusters: &[Cluster]) {
-        for cluster in clusters {
-            volumes::bring(env, cluster, &env.kube.volumes(&cluster.kube_name()));
-            let wanted = env.kube.load_balancers(&cluster.kube_name());
-            for balancer in wanted.iter().filter(|b| b.host.is_none()) {
-                if let Some(host) = balancers::ensure(env, cluster, balancer) {
-                    // A Service that has gone meanwhile needs no name.
-                    let _ = env.kube.set_load_balancer_host(&balancer.cluster, &balancer.namespace, &balancer.service, &host);
-                }
-            }
-            balancers::remove_others(env, cluster, &wanted);
+        if whole {
+            bring_volumes_and_balancers(&env, &clusters(&env));
         }
-    }
-
-    fn cluster(&self, env: &Env, kube_name: &str) -> Option<Cluster> {
-        clusters(env).into_iter().find(|cluster| cluster.kube_name() == kube_name)
     }
 }
 
+/// Gives persistent volumes and Services of type LoadBalancer what they stand for, and takes away what is left over.
+fn bring_volumes_and_balancers(env: &Env, clusters: &[Cluster]) {
+    for cluster in clusters {
+        volumes::bring(env, cluster, &env.kube.volumes(&cluster.kube_name()));
+        let wanted = env.kube.load_balancers(&cluster.kube_name());
+        for balancer in wanted.iter().filter(|b| b.host.is_none()) {
+            if let Some(host) = balancers::ensure(env, cluster, balancer) {
+                // A Service that has gone meanwhile needs no name.
+                let _ =
+                    env.kube.set_load_balancer_host(&balancer.cluster, &balancer.namespace, &balancer.service, &host);
+            }
+        }
+        balancers::remove_others(env, cluster, &wanted);
+    }
+}
+
+/// The cluster that has this name in the world of Kubernetes.
+fn cluster_named(env: &Env, kube_name: &str) -> Option<Cluster> {
+    clusters(env).into_iter().find(|cluster| cluster.kube_name() == kube_name)
+}
+
 /// Lets what is due come about, and gives clusters their Kubernetes and nodes.
-fn bring_clusters(env: &Env, seen: &mut Seen) -> Vec<Cluster> {
+fn bring_clusters(env: &Env, seen: &mut Seen) {
     for region in env.store.scopes() {
         let settled: Result<(), StoreError> = env.store.tx(&region, |tx| {
             aws::settle(tx, env, &region);
@@ -149,7 +151,6 @@ fn bring_clusters(env: &Env, seen: &mut Seen) -> Vec<Cluster> {
             seen.nodes.insert(name, nodes);
         }
     }
-    clusters
 }
 
 /// The clusters that have a Kubernetes: those that are there and not on their way out of existence.
@@ -191,13 +192,13 @@ fn next_moment(env: &Env) -> i64 {
 impl Cloud for World {
     fn load_balancer_wanted(&self, wanted: &LoadBalancer) -> Option<String> {
         let env = self.env.upgrade()?;
-        let cluster = self.cluster(&env, &wanted.cluster)?;
+        let cluster = cluster_named(&env, &wanted.cluster)?;
         balancers::ensure(&env, &cluster, wanted)
     }
 
     fn load_balancer_gone(&self, gone: &LoadBalancer) {
         let Some(env) = self.env.upgrade() else { return };
-        if let Some(cluster) = self.cluster(&env, &gone.cluster) {
+        if let Some(cluster) = cluster_named(&env, &gone.cluster) {
             balancers::remove(&env, &cluster, gone);
         }
     }
@@ -206,7 +207,7 @@ impl Cloud for World {
     /// ConfigMap too, every key that is known.
     fn accepts(&self, cluster: &str, access_key: &str) -> bool {
         let Some(env) = self.env.upgrade() else { return false };
-        let Some(found) = self.cluster(&env, cluster) else { return false };
+        let Some(found) = cluster_named(&env, cluster) else { return false };
         let tx = env.store.begin(&found.region);
         let Ok(caller) = aws::auth::caller(&env, &tx, aws::Protocol::Json11, access_key) else { return false };
         let principal = principal(&tx, &caller.arn);

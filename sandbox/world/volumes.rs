@@ -25,10 +25,14 @@ pub(super) fn bring(env: &Env, cluster: &Cluster, wanted: &[Volume]) {
             let zone = tx
                 .scan("instance")
                 .find(|(_, i)| ec2::text(i, "_nodegroup").starts_with(&format!("{}/", cluster.name)))
-                .map_or_else(|| format!("{}a", cluster.region), |(_, i)| ec2::text(&i["placement"], "availabilityZone").to_owned());
+                .map_or_else(
+                    || format!("{}a", cluster.region),
+                    |(_, i)| ec2::text(&i["placement"], "availabilityZone").to_owned(),
+                );
             let size = i64::try_from(volume.size_gib).unwrap_or(i64::MAX);
             let kind = if volume.class == "gp2" { "gp2" } else { "gp3" };
-            let mut doc = ec2::new_volume(tx.new_id("vol"), &zone, size, kind, &env.clock.iso_now(), tags(cluster, volume));
+            let mut doc =
+                ec2::new_volume(&tx.new_id("vol"), &zone, size, kind, &env.clock.iso_now(), &tags(cluster, volume));
             doc["_pv"] = json!(pv);
             let id = ec2::text(&doc, "volumeId").to_owned();
             tx.put("volume", &id, doc);

@@ -87,7 +87,9 @@ fn disassociate(cx: &mut Cx<'_>) -> Outcome {
 pub(super) fn unbind(tx: &mut crate::core::store::Tx<'_>, id: &str) {
     tx.update("eip", id, |eip| {
         if let Some(members) = eip.as_object_mut() {
-            for name in ["associationId", "networkInterfaceId", "networkInterfaceOwnerId", "privateIpAddress", "_natGatewayId"] {
+            for name in
+                ["associationId", "networkInterfaceId", "networkInterfaceOwnerId", "privateIpAddress", "_natGatewayId"]
+            {
                 members.remove(name);
             }
         }

@@ -43,7 +43,11 @@ pub fn zones(region: &str) -> Vec<(String, String)> {
         "us-east-1" => "abcdef",
         _ => "abc",
     };
-    letters.chars().enumerate().map(|(n, letter)| (format!("{region}{letter}"), format!("{prefix}-az{}", n + 1))).collect()
+    letters
+        .chars()
+        .enumerate()
+        .map(|(n, letter)| (format!("{region}{letter}"), format!("{prefix}-az{}", n + 1)))
+        .collect()
 }
 
 fn regions(cx: &mut Cx<'_>) -> Outcome {
@@ -135,12 +139,27 @@ fn all_types() -> Vec<Value> {
         SIZES.iter().map(move |(size, cpus)| (format!("{family}.{size}"), *cpus, cpus * ratio * 1024, *arch, *current))
     });
     let burstable = BURSTABLE.iter().map(|(name, cpus, mib)| ((*name).to_owned(), *cpus, *mib, "x86_64", true));
-    sized.chain(burstable).map(|(name, cpus, mib, arch, current)| describe_type(&name, cpus, mib, arch, current)).collect()
+    sized
+        .chain(burstable)
+        .map(|(name, cpus, mib, arch, current)| describe_type(&name, cpus, mib, arch, current))
+        .collect()
 }
 
 fn describe_type(name: &str, cpus: u64, mib: u64, arch: &str, current: bool) -> Value {
-    let interfaces = if cpus <= 2 { 3 } else if cpus <= 16 { 4 } else { 8 };
-    let addresses = if cpus <= 2 { 10 } else if cpus <= 8 { 15 } else { 30 };
+    let interfaces = if cpus <= 2 {
+        3
+    } else if cpus <= 16 {
+        4
+    } else {
+        8
+    };
+    let addresses = if cpus <= 2 {
+        10
+    } else if cpus <= 8 {
+        15
+    } else {
+        30
+    };
     json!({
         "instanceType": name,
         "currentGeneration": current,

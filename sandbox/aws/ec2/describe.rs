@@ -79,9 +79,7 @@ impl Kind {
                 }
                 match self.filters.iter().find(|(known, _)| *known == name) {
                     Some((_, path)) => Ok(((*path).to_owned(), values)),
-                    None => {
-                        Err(ApiError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))
-                    }
+                    None => Err(ApiError::new("InvalidParameterValue", format!("The filter '{name}' is invalid"))),
                 }
             })
             .collect()
@@ -105,7 +103,9 @@ fn fits(doc: &Value, path: &str, values: &[String]) -> bool {
 /// The texts at a dotted path, through arrays.
 fn collect(node: &Value, path: &str, found: &mut Vec<String>) {
     if let Value::Array(items) = node {
-        items.iter().for_each(|item| collect(item, path, found));
+        for item in items {
+            collect(item, path, found);
+        }
         return;
     }
     if path.is_empty() {
@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn filters_look_through_lists_and_tags() {
-        let doc = json!({"tagSet": [{"key": "Name", "value": "a-1"}], "associationSet": [{"main": true}, {"subnetId": "s"}]});
+        let doc =
+            json!({"tagSet": [{"key": "Name", "value": "a-1"}], "associationSet": [{"main": true}, {"subnetId": "s"}]});
         let values = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         assert!(fits(&doc, "tag:Name", &values(&["x", "a-*"])));
         assert!(!fits(&doc, "tag:Name", &values(&["b"])));

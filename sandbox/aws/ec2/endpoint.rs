@@ -50,7 +50,8 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
     for table in &tables {
         find(cx, &super::route_table::KIND, table)?;
         let list = format!("pl-{}", &id[5..13]);
-        let route = json!({"destinationPrefixListId": list, "gatewayId": id, "state": "active", "origin": "CreateRoute"});
+        let route =
+            json!({"destinationPrefixListId": list, "gatewayId": id, "state": "active", "origin": "CreateRoute"});
         cx.tx.update("rtb", table, |t| t["routeSet"].as_array_mut().into_iter().for_each(|r| r.push(route.clone())));
     }
     let mut interfaces = Vec::new();
@@ -87,7 +88,8 @@ fn delete(cx: &mut Cx<'_>) -> Outcome {
     for id in cx.p.list("VpcEndpointId") {
         let Some(endpoint) = cx.tx.delete("vpce", &id) else {
             let message = format!("The VpcEndpoint Id '{id}' does not exist");
-            failed.push(json!({"resourceId": id, "error": {"code": "InvalidVpcEndpoint.NotFound", "message": message}}));
+            failed
+                .push(json!({"resourceId": id, "error": {"code": "InvalidVpcEndpoint.NotFound", "message": message}}));
             continue;
         };
         for eni in endpoint["networkInterfaceIdSet"].as_array().into_iter().flatten() {

@@ -78,7 +78,12 @@ fn catalogue(region: &str) -> Vec<Value> {
 
 fn published(region: &str, owner: &str, name: &str, arch: &str, day: &str, root: &str) -> Value {
     let digest = Sha256::digest(format!("{region}/{name}"));
-    let hex: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(17).map(|n| char::from_digit(n.into(), 16).unwrap_or('0')).collect();
+    let hex: String = digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .take(17)
+        .map(|n| char::from_digit(n.into(), 16).unwrap_or('0'))
+        .collect();
     let date = format!("{}-{}-{}T06:12:00.000Z", &day[..4], &day[4..6], &day[6..]);
     let mut image = image(&format!("ami-{hex}"), owner, name, arch, &date, root);
     image["isPublic"] = json!(true);
@@ -138,7 +143,8 @@ fn register(cx: &mut Cx<'_>) -> Outcome {
         return Err(ApiError::new("InvalidAMIName.Duplicate", message));
     }
     let tag_set = tags::specified(cx, "image")?;
-    let (arch, root) = (cx.p.or("Architecture", "x86_64").to_owned(), cx.p.or("RootDeviceName", "/dev/sda1").to_owned());
+    let (arch, root) =
+        (cx.p.or("Architecture", "x86_64").to_owned(), cx.p.or("RootDeviceName", "/dev/sda1").to_owned());
     let id = cx.tx.new_id("ami");
     let mut image = image(&id, &cx.account, &name, &arch, &cx.clock().iso_now(), &root);
     image["tagSet"] = tag_set;

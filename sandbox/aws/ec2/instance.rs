@@ -44,7 +44,8 @@ fn describe(cx: &mut Cx<'_>) -> Outcome {
         .into_iter()
         .map(|instance| {
             let own = || json!(text(&instance, "instanceId").replacen("i-", "r-", 1));
-            let reservation = if instance["_reservation"].is_string() { instance["_reservation"].clone() } else { own() };
+            let reservation =
+                if instance["_reservation"].is_string() { instance["_reservation"].clone() } else { own() };
             json!({"reservationId": reservation, "ownerId": cx.account, "groupSet": [], "instancesSet": [instance]})
         })
         .collect();
@@ -78,7 +79,9 @@ fn terminate(cx: &mut Cx<'_>) -> Outcome {
 /// Ends an instance: its interface and volume go with it, its record stays until `gone_at_ms`.
 pub(crate) fn end(tx: &mut Tx<'_>, id: &str, gone_at_ms: i64) {
     tx.delete_where("eni", |eni| eni["attachment"]["instanceId"] == *id);
-    tx.delete_where("volume", |volume| volume["attachmentSet"][0]["instanceId"] == *id && volume["_root"] == json!(true));
+    tx.delete_where("volume", |volume| {
+        volume["attachmentSet"][0]["instanceId"] == *id && volume["_root"] == json!(true)
+    });
     tx.update("instance", id, |instance| {
         instance["instanceState"] = json!({"code": 48, "name": "terminated"});
         instance["groupSet"] = json!([]);

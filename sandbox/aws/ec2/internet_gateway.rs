@@ -63,7 +63,9 @@ fn detach(cx: &mut Cx<'_>) -> Outcome {
         return Err(ApiError::new("Gateway.NotAttached", message));
     }
     if cx.tx.any("eni", |eni| eni["vpcId"] == *vpc && eni["association"]["publicIp"].is_string()) {
-        let message = format!("Network {vpc} has some mapped public address(es). Please unmap those before detaching the gateway.");
+        let message = format!(
+            "Network {vpc} has some mapped public address(es). Please unmap those before detaching the gateway."
+        );
         return Err(ApiError::new("DependencyViolation", message));
     }
     cx.tx.update("igw", &id, |gateway| gateway["attachmentSet"] = json!([]));

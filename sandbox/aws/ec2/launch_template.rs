@@ -1,5 +1,6 @@
 //! Launch templates and their versions.
 
+use base64::Engine;
 use serde_json::{Map, Value, json};
 
 use super::{tags, text};
@@ -69,13 +70,17 @@ fn data(cx: &Cx<'_>) -> Result<Value, ApiError> {
     if data.as_object().is_none_or(Map::is_empty) {
         return Err(ApiError::new("MissingParameter", "The request must contain the parameter LaunchTemplateData"));
     }
-    use base64::Engine;
     let user_data = text(&data, "userData");
     if base64::engine::general_purpose::STANDARD.decode(user_data).is_err() {
         return Err(ApiError::new("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data."));
     }
-    if let Some(image) = data["imageId"].as_str().filter(|id| !id.starts_with("ami-") && !id.starts_with("resolve:ssm:")) {
-        return Err(ApiError::new("InvalidAMIID.Malformed", format!("Invalid id: \"{image}\" (expecting \"ami-...\")")));
+    if let Some(image) =
+        data["imageId"].as_str().filter(|id| !id.starts_with("ami-") && !id.starts_with("resolve:ssm:"))
+    {
+        return Err(ApiError::new(
+            "InvalidAMIID.Malformed",
+            format!("Invalid id: \"{image}\" (expecting \"ami-...\")"),
+        ));
     }
     Ok(data)
 }
@@ -111,12 +116,12 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         "tagSet": tag_set,
     });
     cx.tx.put("lt", &id, template.clone());
-    put_version(cx, &template, 1, data);
+    put_version(cx, &template, 1, &data);
     cx.remember(token.as_deref(), &wanted, &id);
     cx.ec2(&json!({"launchTemplate": template}))
 }
 
-fn put_version(cx: &mut Cx<'_>, template: &Value, number: i64, data: Value) -> Value {
+fn put_version(cx: &mut Cx<'_>, template: &Value, number: i64, data: &Value) -> Value {
     let version = json!({
         "launchTemplateId": template["launchTemplateId"],
         "launchTemplateName": template["launchTemplateName"],
@@ -192,7 +197,7 @@ fn create_version(cx: &mut Cx<'_>) -> Outcome {
     }
     let number = template["latestVersionNumber"].as_i64().unwrap_or(0) + 1;
     cx.tx.update("lt", &id, |template| template["latestVersionNumber"] = json!(number));
-    let version = put_version(cx, &template, number, data);
+    let version = put_version(cx, &template, number, &data);
     cx.remember(token.as_deref(), &wanted, &version_id(&id, number));
     cx.ec2(&json!({"launchTemplateVersion": version}))
 }
@@ -269,7 +274,8 @@ fn delete_versions(cx: &mut Cx<'_>) -> Outcome {
     for version in cx.p.list("LaunchTemplateVersion") {
         let number = number(&template, &version);
         let entry = json!({"launchTemplateId": id, "launchTemplateName": name, "versionNumber": number});
-        if template["defaultVersionNumber"] != json!(number) && cx.tx.delete("ltv", &version_id(&id, number)).is_some() {
+        if template["defaultVersionNumber"] != json!(number) && cx.tx.delete("ltv", &version_id(&id, number)).is_some()
+        {
             done.push(entry);
         } else {
             let mut entry = entry;
@@ -290,7 +296,11 @@ mod tests {
 
     #[test]
     fn request_data_takes_the_shape_of_answers() {
-        let pairs = [("BlockDeviceMapping.1.Ebs.VolumeSize", "300"), ("TagSpecification.1.Tag.1.Key", "a"), ("ImageId", "ami-1")];
+        let pairs = [
+            ("BlockDeviceMapping.1.Ebs.VolumeSize", "300"),
+            ("TagSpecification.1.Tag.1.Key", "a"),
+            ("ImageId", "ami-1"),
+        ];
         let params = Params::from_pairs(pairs.map(|(k, v)| (k.to_owned(), v.to_owned())));
         let expected = json!({
             "blockDeviceMappingSet": [{"ebs": {"volumeSize": "300"}}],

@@ -38,8 +38,7 @@ use crate::core::clock::Clock;
 use crate::core::store::Tx;
 
 /// Elastic Compute Cloud.
-pub const SERVICE: Service =
-    Service { name: "ec2", protocol: Protocol::Ec2, version: None, routes: &[], handle };
+pub const SERVICE: Service = Service { name: "ec2", protocol: Protocol::Ec2, version: None, routes: &[], handle };
 
 /// Answers an operation of one family; `None` when it belongs to another.
 type Family = fn(&mut Cx<'_>) -> Option<Outcome>;

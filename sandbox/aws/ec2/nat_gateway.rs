@@ -13,12 +13,7 @@ pub(super) const KIND: Kind = Kind {
     noun: "NAT gateway ID",
     missing: "NatGatewayNotFound",
     set: "natGatewaySet",
-    filters: &[
-        ("nat-gateway-id", "natGatewayId"),
-        ("state", "state"),
-        ("subnet-id", "subnetId"),
-        ("vpc-id", "vpcId"),
-    ],
+    filters: &[("nat-gateway-id", "natGatewayId"), ("state", "state"), ("subnet-id", "subnetId"), ("vpc-id", "vpcId")],
 };
 
 pub(super) fn family(cx: &mut Cx<'_>) -> Option<Outcome> {
@@ -51,7 +46,8 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
     let description = format!("Interface for NAT Gateway {id}");
     let eni = super::new_interface(cx, text(&subnet, "subnetId"), &[], &description, "nat_gateway")?;
     let (eni_id, private_ip) = (text(&eni, "networkInterfaceId").to_owned(), eni["privateIpAddress"].clone());
-    let mut entry = json!({"networkInterfaceId": eni_id, "privateIp": private_ip, "isPrimary": true, "status": "succeeded"});
+    let mut entry =
+        json!({"networkInterfaceId": eni_id, "privateIp": private_ip, "isPrimary": true, "status": "succeeded"});
     if let Some(address) = &address {
         let association = cx.tx.new_id("eipassoc");
         entry["allocationId"] = address["allocationId"].clone();

@@ -43,7 +43,7 @@ pub(super) fn family(cx: &mut Cx<'_>) -> Option<Outcome> {
     })
 }
 
-fn new_table(cx: &mut Cx<'_>, vpc: &str, cidr: &str, tag_set: Value) -> Value {
+fn new_table(cx: &mut Cx<'_>, vpc: &str, cidr: &str, tag_set: &Value) -> Value {
     let id = cx.tx.new_id("rtb");
     json!({
         "routeTableId": id,
@@ -58,7 +58,7 @@ fn new_table(cx: &mut Cx<'_>, vpc: &str, cidr: &str, tag_set: Value) -> Value {
 
 /// The main route table of a VPC that is being made.
 pub(super) fn create_main(cx: &mut Cx<'_>, vpc: &str, cidr: &str) {
-    let mut table = new_table(cx, vpc, cidr, json!([]));
+    let mut table = new_table(cx, vpc, cidr, &json!([]));
     let (id, association) = (text(&table, "routeTableId").to_owned(), cx.tx.new_id("rtbassoc"));
     table["associationSet"] = json!([{
         "main": true,
@@ -72,7 +72,7 @@ pub(super) fn create_main(cx: &mut Cx<'_>, vpc: &str, cidr: &str) {
 fn create(cx: &mut Cx<'_>) -> Outcome {
     let vpc = find(cx, &super::vpc::KIND, cx.p.req("VpcId")?)?;
     let tag_set = tags::specified(cx, "route-table")?;
-    let table = new_table(cx, text(&vpc, "vpcId"), text(&vpc, "cidrBlock"), tag_set);
+    let table = new_table(cx, text(&vpc, "vpcId"), text(&vpc, "cidrBlock"), &tag_set);
     cx.tx.put("rtb", text(&table, "routeTableId"), table.clone());
     cx.ec2(&json!({"routeTable": table}))
 }
@@ -116,7 +116,10 @@ fn route(cx: &Cx<'_>, table: &Value) -> Result<Value, ApiError> {
             return Err(ApiError::new("InvalidInternetGatewayID.NotFound", message));
         };
         if gateway["attachmentSet"][0]["vpcId"] != *vpc {
-            let message = format!("route table {} and network gateway {id} belong to different networks", text(table, "routeTableId"));
+            let message = format!(
+                "route table {} and network gateway {id} belong to different networks",
+                text(table, "routeTableId")
+            );
             return Err(ApiError::new("InvalidParameterValue", message));
         }
         route["gatewayId"] = json!(id);
@@ -140,12 +143,11 @@ fn route(cx: &Cx<'_>, table: &Value) -> Result<Value, ApiError> {
 }
 
 fn destination(cx: &Cx<'_>) -> Result<Value, ApiError> {
-    match cx.p.opt("DestinationIpv6CidrBlock") {
-        Some(v6) => Ok(json!({"destinationIpv6CidrBlock": v6})),
-        None => {
-            let cidr = block("destinationCidrBlock", cx.p.req("DestinationCidrBlock")?)?;
-            Ok(json!({"destinationCidrBlock": cidr.to_string()}))
-        }
+    if let Some(v6) = cx.p.opt("DestinationIpv6CidrBlock") {
+        Ok(json!({"destinationIpv6CidrBlock": v6}))
+    } else {
+        let cidr = block("destinationCidrBlock", cx.p.req("DestinationCidrBlock")?)?;
+        Ok(json!({"destinationCidrBlock": cidr.to_string()}))
     }
 }
 
@@ -227,7 +229,9 @@ fn bind(cx: &mut Cx<'_>, table: &str, subnet: &str, association: &str) {
         "subnetId": subnet,
         "associationState": {"state": "associated"},
     });
-    cx.tx.update("rtb", table, |table| table["associationSet"].as_array_mut().into_iter().for_each(|a| a.push(entry.clone())));
+    cx.tx.update("rtb", table, |table| {
+        table["associationSet"].as_array_mut().into_iter().for_each(|a| a.push(entry.clone()));
+    });
 }
 
 /// The table and entry of an association.
@@ -242,7 +246,9 @@ fn association(cx: &Cx<'_>, id: &str) -> Result<(String, Value), ApiError> {
 }
 
 fn unbind(cx: &mut Cx<'_>, table: &str, test: impl Fn(&Value) -> bool) {
-    cx.tx.update("rtb", table, |table| table["associationSet"].as_array_mut().into_iter().for_each(|a| a.retain(|e| !test(e))));
+    cx.tx.update("rtb", table, |table| {
+        table["associationSet"].as_array_mut().into_iter().for_each(|a| a.retain(|e| !test(e)));
+    });
 }
 
 fn disassociate(cx: &mut Cx<'_>) -> Outcome {

@@ -46,7 +46,7 @@ pub fn create_group(
     name: &str,
     description: &str,
     vpc: &str,
-    tag_set: Value,
+    tag_set: &Value,
 ) -> Result<Value, ApiError> {
     let owner = Owner { region: &cx.region, account: &cx.account };
     group_in(&mut cx.tx, &owner, name, description, vpc, tag_set)
@@ -70,7 +70,7 @@ pub fn group_in(
     name: &str,
     description: &str,
     vpc: &str,
-    tag_set: Value,
+    tag_set: &Value,
 ) -> Result<Value, ApiError> {
     if tx.any("sg", |group| group["vpcId"] == *vpc && group["groupName"] == *name) {
         let message = format!("The security group '{name}' already exists for VPC '{vpc}'");
@@ -101,17 +101,14 @@ pub fn group_for_service(
     tags: &[(String, String)],
 ) -> String {
     let tag_set: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-    match create_group(cx, name, description, vpc, json!(tag_set)) {
-        Ok(group) => {
-            let id = text(&group, "groupId").to_owned();
-            let owner = Owner { region: &cx.region, account: &cx.account };
-            rule::allow_members_in(&mut cx.tx, &owner, &id);
-            id
-        }
-        Err(_) => {
-            let found = cx.tx.scan("sg").find(|(_, g)| g["vpcId"] == *vpc && g["groupName"] == *name);
-            found.map(|(id, _)| id.clone()).unwrap_or_default()
-        }
+    if let Ok(group) = create_group(cx, name, description, vpc, &json!(tag_set)) {
+        let id = text(&group, "groupId").to_owned();
+        let owner = Owner { region: &cx.region, account: &cx.account };
+        rule::allow_members_in(&mut cx.tx, &owner, &id);
+        id
+    } else {
+        let found = cx.tx.scan("sg").find(|(_, g)| g["vpcId"] == *vpc && g["groupName"] == *name);
+        found.map(|(id, _)| id.clone()).unwrap_or_default()
     }
 }
 
@@ -134,7 +131,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         return Err(ApiError::new("InvalidGroup.Reserved", "Cannot use reserved security group name: default"));
     }
     let tag_set = tags::specified(cx, "security-group")?;
-    let group = create_group(cx, &name, &description, text(&vpc, "vpcId"), tag_set)?;
+    let group = create_group(cx, &name, &description, text(&vpc, "vpcId"), &tag_set)?;
     cx.ec2(&json!({
         "return": true,
         "groupId": group["groupId"],

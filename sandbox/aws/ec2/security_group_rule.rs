@@ -28,13 +28,24 @@ pub(super) fn family(cx: &mut Cx<'_>) -> Option<Outcome> {
         "RevokeSecurityGroupEgress" => revoke(cx, true),
         "DescribeSecurityGroupRules" => KIND.describe(cx),
         "ModifySecurityGroupRules" => modify(cx),
+        "UpdateSecurityGroupRuleDescriptionsIngress" => describe_rules(cx, false),
+        "UpdateSecurityGroupRuleDescriptionsEgress" => describe_rules(cx, true),
         _ => return None,
     })
 }
 
 /// The members that make two rules the same.
-const IDENTITY: &[&str] =
-    &["groupId", "isEgress", "ipProtocol", "fromPort", "toPort", "cidrIpv4", "cidrIpv6", "prefixListId", "referencedGroupInfo"];
+const IDENTITY: &[&str] = &[
+    "groupId",
+    "isEgress",
+    "ipProtocol",
+    "fromPort",
+    "toPort",
+    "cidrIpv4",
+    "cidrIpv6",
+    "prefixListId",
+    "referencedGroupInfo",
+];
 
 fn same(a: &Value, b: &Value) -> bool {
     IDENTITY.iter().all(|name| a[*name] == b[*name])
@@ -70,7 +81,8 @@ pub fn allow_port_in(tx: &mut Tx<'_>, owner: &Owner<'_>, group: &str, port: u16)
 fn add(tx: &mut Tx<'_>, owner: &Owner<'_>, mut rule: Value, tag_set: &Value) -> Value {
     let id = tx.new_id("sgr");
     rule["securityGroupRuleId"] = json!(id);
-    rule["securityGroupRuleArn"] = json!(format!("arn:aws:ec2:{}:{}:security-group-rule/{id}", owner.region, owner.account));
+    rule["securityGroupRuleArn"] =
+        json!(format!("arn:aws:ec2:{}:{}:security-group-rule/{id}", owner.region, owner.account));
     rule["groupOwnerId"] = json!(owner.account);
     rule["tagSet"] = tag_set.clone();
     tx.put("sgr", &id, rule.clone());
@@ -98,9 +110,8 @@ fn wanted(cx: &Cx<'_>, group: &str, egress: bool) -> Result<Vec<Value>, ApiError
         };
         for range in permission.items("IpRanges") {
             let cidr = range.or("CidrIp", "");
-            let block = block("CIDR", cidr).map_err(|_| {
-                ApiError::new("InvalidParameterValue", format!("CIDR block {cidr} is malformed"))
-            })?;
+            let block = block("CIDR", cidr)
+                .map_err(|_| ApiError::new("InvalidParameterValue", format!("CIDR block {cidr} is malformed")))?;
             push("cidrIpv4", json!(block.to_string()), &range);
         }
         for range in permission.items("Ipv6Ranges") {
@@ -116,7 +127,10 @@ fn wanted(cx: &Cx<'_>, group: &str, egress: bool) -> Result<Vec<Value>, ApiError
         }
     }
     if rules.is_empty() {
-        return Err(ApiError::new("InvalidParameterValue", "Must specify both from and to ports with a source or destination."));
+        return Err(ApiError::new(
+            "InvalidParameterValue",
+            "Must specify both from and to ports with a source or destination.",
+        ));
     }
     Ok(rules)
 }
@@ -159,7 +173,8 @@ fn authorize(cx: &mut Cx<'_>, egress: bool) -> Outcome {
     for rule in rules {
         if cx.tx.any("sgr", |other| same(other, &rule)) {
             let peer = text(&rule, "cidrIpv4");
-            let message = format!("the specified rule \"peer: {peer}, {}, ALLOW\" already exists", text(&rule, "ipProtocol"));
+            let message =
+                format!("the specified rule \"peer: {peer}, {}, ALLOW\" already exists", text(&rule, "ipProtocol"));
             return Err(ApiError::new("InvalidPermission.Duplicate", message));
         }
         let count = cx.tx.scan("sgr").filter(|(_, r)| r["groupId"] == *group && r["isEgress"] == json!(egress)).count();
@@ -199,6 +214,31 @@ fn revoke(cx: &mut Cx<'_>, egress: bool) -> Outcome {
     cx.ec2_done()
 }
 
+/// Sets the descriptions of rules, named by id or by their content.
+fn describe_rules(cx: &mut Cx<'_>, egress: bool) -> Outcome {
+    let group = cx.p.req("GroupId")?.to_owned();
+    find(cx, &super::security_group::KIND, &group)?;
+    let mut changes = Vec::new();
+    for entry in cx.p.items("SecurityGroupRuleDescription") {
+        let id = entry.req("SecurityGroupRuleId")?.to_owned();
+        find(cx, &KIND, &id)?;
+        changes.push((id, json!(entry.opt("Description"))));
+    }
+    if changes.is_empty() {
+        for rule in wanted(cx, &group, egress)? {
+            let Some((id, _)) = cx.tx.scan("sgr").find(|(_, other)| same(other, &rule)) else {
+                let message = "The specified rule does not exist in this security group.";
+                return Err(ApiError::new("InvalidPermission.NotFound", message));
+            };
+            changes.push((id.clone(), rule["description"].clone()));
+        }
+    }
+    for (id, description) in changes {
+        cx.tx.update("sgr", &id, |rule| rule["description"] = description);
+    }
+    cx.ec2_done()
+}
+
 fn modify(cx: &mut Cx<'_>) -> Outcome {
     let group = cx.p.req("GroupId")?.to_owned();
     find(cx, &super::security_group::KIND, &group)?;
@@ -208,7 +248,12 @@ fn modify(cx: &mut Cx<'_>) -> Outcome {
         let request = change.sub("SecurityGroupRule");
         let egress = old["isEgress"] == json!(true);
         let mut rule = protocol_and_ports(&request, &group, egress)?;
-        for (from, to) in [("CidrIpv4", "cidrIpv4"), ("CidrIpv6", "cidrIpv6"), ("PrefixListId", "prefixListId"), ("Description", "description")] {
+        for (from, to) in [
+            ("CidrIpv4", "cidrIpv4"),
+            ("CidrIpv6", "cidrIpv6"),
+            ("PrefixListId", "prefixListId"),
+            ("Description", "description"),
+        ] {
             if let Some(value) = request.opt(from) {
                 rule[to] = json!(value);
             }

@@ -52,7 +52,10 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         subnet["vpcId"] == *vpc_id && text(subnet, "cidrBlock").parse().is_ok_and(|other: Cidr| other.overlaps(cidr))
     };
     if cx.tx.any("subnet", clash) {
-        return Err(ApiError::new("InvalidSubnet.Conflict", format!("The CIDR '{cidr}' conflicts with another subnet")));
+        return Err(ApiError::new(
+            "InvalidSubnet.Conflict",
+            format!("The CIDR '{cidr}' conflicts with another subnet"),
+        ));
     }
     let zones = super::zones(&cx.region);
     let by_id = cx.p.opt("AvailabilityZoneId");
@@ -61,7 +64,8 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
     let Some((zone, zone_id)) = zone else {
         let wrong = by_name.or(by_id).unwrap_or_default();
         let names: Vec<&str> = zones.iter().map(|(name, _)| name.as_str()).collect();
-        let why = format!("Subnets can currently only be created in the following availability zones: {}.", names.join(", "));
+        let why =
+            format!("Subnets can currently only be created in the following availability zones: {}.", names.join(", "));
         return Err(invalid("availabilityZone", wrong, &why));
     };
     let tag_set = tags::specified(cx, "subnet")?;

@@ -117,15 +117,27 @@ fn change(cx: &mut Cx<'_>, create: bool) -> Outcome {
     cx.ec2_done()
 }
 
+/// Each tag of each resource; the filter `tag:KEY` selects the tags of that key.
 fn describe(cx: &mut Cx<'_>) -> Outcome {
     let mut all = Vec::new();
     for (_, table, resource_type) in TAGGED {
         for (id, doc) in cx.tx.scan(table) {
             for tag in doc["tagSet"].as_array().into_iter().flatten() {
-                all.push(json!({"resourceId": id, "resourceType": resource_type, "key": tag["key"], "value": tag["value"]}));
+                all.push(json!({
+                    "resourceId": id,
+                    "resourceType": resource_type,
+                    "key": tag["key"],
+                    "value": tag["value"],
+                    // What filters look at.
+                    "tagSet": [tag],
+                }));
             }
         }
     }
-    // `tag:NAME` asks for the value of one key here.
-    KIND.answer(cx, all)
+    let mut selected = KIND.select(cx, all)?;
+    for entry in &mut selected {
+        entry.as_object_mut().into_iter().for_each(|members| drop(members.remove("tagSet")));
+    }
+    let (page, next) = cx.page(selected)?;
+    cx.ec2(&json!({"tagSet": page, "nextToken": next}))
 }

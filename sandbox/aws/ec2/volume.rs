@@ -43,7 +43,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         return Err(invalid("size", &size.to_string(), "Volume sizes are 1 to 16384 GiB."));
     }
     let tag_set = tags::specified(cx, "volume")?;
-    let volume = new_volume(cx.tx.new_id("vol"), &zone, size, &kind, &cx.clock().iso_now(), tag_set);
+    let volume = new_volume(&cx.tx.new_id("vol"), &zone, size, &kind, &cx.clock().iso_now(), &tag_set);
     let mut volume = volume;
     volume["status"] = json!("creating");
     volume["_ready_at"] = json!(cx.clock().ready_at("volume"));
@@ -56,7 +56,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
 }
 
 /// A volume's document.
-pub fn new_volume(id: String, zone: &str, size_gib: i64, kind: &str, created: &str, tag_set: Value) -> Value {
+pub fn new_volume(id: &str, zone: &str, size_gib: i64, kind: &str, created: &str, tag_set: &Value) -> Value {
     json!({
         "volumeId": id,
         "size": size_gib,

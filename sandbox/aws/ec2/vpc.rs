@@ -78,7 +78,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
     });
     cx.tx.put("vpc", &id, vpc.clone());
     super::route_table::create_main(cx, &id, &cidr.to_string());
-    super::create_group(cx, "default", "default VPC security group", &id, json!([]))?;
+    super::create_group(cx, "default", "default VPC security group", &id, &json!([]))?;
     cx.ec2(&json!({"vpc": vpc}))
 }
 

@@ -77,12 +77,11 @@ fn put_inline(cx: &mut Cx<'_>, principal: &Principal) -> Outcome {
 fn inline(cx: &Cx<'_>, principal: &Principal) -> Result<(String, String, Value), ApiError> {
     let (name, doc) = principal.named(cx)?;
     let policy = cx.p.req("PolicyName")?;
-    match doc["_inline"].get(policy) {
-        Some(document) => Ok((name, policy.to_owned(), document.clone())),
-        None => {
-            let message = format!("The {} policy with name {policy} cannot be found.", principal.noun);
-            Err(ApiError::new("NoSuchEntity", message).status(404))
-        }
+    if let Some(document) = doc["_inline"].get(policy) {
+        Ok((name, policy.to_owned(), document.clone()))
+    } else {
+        let message = format!("The {} policy with name {policy} cannot be found.", principal.noun);
+        Err(ApiError::new("NoSuchEntity", message).status(404))
     }
 }
 

@@ -43,7 +43,9 @@ pub(super) fn check(document: &str, purpose: Use) -> Result<(), ApiError> {
                 return Err(malformed("Missing required field Principal"));
             }
             Use::Trust if has("Resource") => return Err(malformed("Has prohibited field Resource")),
-            Use::Permission if has("Principal") => return Err(malformed("Policy document should not specify a principal.")),
+            Use::Permission if has("Principal") => {
+                return Err(malformed("Policy document should not specify a principal."));
+            }
             Use::Permission if !has("Resource") && !has("NotResource") => {
                 return Err(malformed("Policy statement must contain resources."));
             }
@@ -52,7 +54,9 @@ pub(super) fn check(document: &str, purpose: Use) -> Result<(), ApiError> {
         if purpose == Use::Permission {
             for action in texts(&statement["Action"]) {
                 if action != "*" && !action.contains(':') {
-                    return Err(malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."));
+                    return Err(malformed(
+                        "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+                    ));
                 }
             }
             for resource in texts(&statement["Resource"]) {
@@ -98,7 +102,8 @@ pub(super) fn decide(documents: &[String], action: &str, resource: Option<&str>)
     for document in documents {
         let parsed: Value = serde_json::from_str(document).unwrap_or_default();
         for statement in statements(&parsed) {
-            let action_fits = |list: &Value| texts(list).iter().any(|p| glob(&p.to_lowercase(), &action.to_lowercase()));
+            let action_fits =
+                |list: &Value| texts(list).iter().any(|p| glob(&p.to_lowercase(), &action.to_lowercase()));
             let by_action = match &statement["NotAction"] {
                 Value::Null => action_fits(&statement["Action"]),
                 not => !action_fits(not),
@@ -132,10 +137,16 @@ mod tests {
     #[test]
     fn well_formed_or_not() {
         assert!(check(S3, Use::Permission).is_ok());
-        for bad in ["{not json", r#"{"Version":"2012-10-17"}"#, r#"{"Statement":[{"Effect":"Allow","Action":"s3:*"}]}"#, r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b>"},{}]}"#] {
+        for bad in [
+            "{not json",
+            r#"{"Version":"2012-10-17"}"#,
+            r#"{"Statement":[{"Effect":"Allow","Action":"s3:*"}]}"#,
+            r#"{"Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b>"},{}]}"#,
+        ] {
             assert_eq!(check(bad, Use::Permission).unwrap_err().code, "MalformedPolicyDocument", "{bad}");
         }
-        let trust = r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
+        let trust =
+            r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}}"#;
         assert!(check(trust, Use::Trust).is_ok());
         assert!(check(trust, Use::Permission).is_err() && check(S3, Use::Trust).is_err());
     }

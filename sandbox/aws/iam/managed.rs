@@ -7,8 +7,14 @@ use serde_json::{Value, json};
 const KNOWN: &[(&str, &str)] = &[
     ("AdministratorAccess", "*"),
     ("PowerUserAccess", "*"),
-    ("AmazonEKSClusterPolicy", "autoscaling:Describe*,autoscaling:UpdateAutoScalingGroup,ec2:*,elasticloadbalancing:*,iam:CreateServiceLinkedRole,kms:DescribeKey"),
-    ("AmazonEKSServicePolicy", "ec2:*NetworkInterface*,ec2:Describe*,eks:UpdateClusterVersion,route53:AssociateVPCWithHostedZone"),
+    (
+        "AmazonEKSClusterPolicy",
+        "autoscaling:Describe*,autoscaling:UpdateAutoScalingGroup,ec2:*,elasticloadbalancing:*,iam:CreateServiceLinkedRole,kms:DescribeKey",
+    ),
+    (
+        "AmazonEKSServicePolicy",
+        "ec2:*NetworkInterface*,ec2:Describe*,eks:UpdateClusterVersion,route53:AssociateVPCWithHostedZone",
+    ),
     ("AmazonEKSVPCResourceController", "ec2:*NetworkInterface*,ec2:*PrivateIpAddresses"),
     ("AmazonEKSWorkerNodePolicy", "ec2:Describe*,eks:DescribeCluster,eks-auth:AssumeRoleForPodIdentity"),
     ("AmazonEKSWorkerNodeMinimalPolicy", "eks-auth:AssumeRoleForPodIdentity"),
@@ -32,7 +38,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("AutoScalingFullAccess", "autoscaling:*,ec2:Describe*"),
     ("IAMFullAccess", "iam:*"),
     ("IAMReadOnlyAccess", "iam:Get*,iam:List*,iam:Simulate*"),
-    ("service-role/AmazonEBSCSIDriverPolicy", "ec2:*Volume*,ec2:*Snapshot*,ec2:Describe*,ec2:CreateTags,ec2:DeleteTags"),
+    (
+        "service-role/AmazonEBSCSIDriverPolicy",
+        "ec2:*Volume*,ec2:*Snapshot*,ec2:Describe*,ec2:CreateTags,ec2:DeleteTags",
+    ),
     ("service-role/AmazonEFSCSIDriverPolicy", "elasticfilesystem:*,ec2:DescribeAvailabilityZones"),
     ("service-role/AmazonRDSEnhancedMonitoringRole", "logs:*"),
     ("ReadOnlyAccess", "*:Describe*,*:Get*,*:List*"),
@@ -86,7 +95,10 @@ const FURTHER: &[(&str, &str)] = &[
     ("AWSResourceGroups", "ReadOnlyAccess"),
     ("AWSSecurityHub", "FullAccess,ReadOnlyAccess"),
     ("AWSServiceCatalog", "AdminFullAccess,AdminReadOnlyAccess,EndUserFullAccess,EndUserReadOnlyAccess"),
-    ("AWSSSO", "DirectoryAdministrator,DirectoryReadOnly,MasterAccountAdministrator,MemberAccountAdministrator,ReadOnly"),
+    (
+        "AWSSSO",
+        "DirectoryAdministrator,DirectoryReadOnly,MasterAccountAdministrator,MemberAccountAdministrator,ReadOnly",
+    ),
     ("AWSStepFunctions", "FullAccess,ReadOnlyAccess,ConsoleFullAccess"),
     ("AWSStorageGateway", "FullAccess,ReadOnlyAccess"),
     ("AWSSupport", "Access"),
@@ -111,7 +123,10 @@ const FURTHER: &[(&str, &str)] = &[
     ("AmazonES", "FullAccess,ReadOnlyAccess"),
     ("AmazonElastiCache", "FullAccess,ReadOnlyAccess"),
     ("AmazonElasticContainerRegistryPublic", "FullAccess,PowerUser,ReadOnly"),
-    ("AmazonElasticFileSystem", "FullAccess,ReadOnlyAccess,ClientFullAccess,ClientReadOnlyAccess,ClientReadWriteAccess"),
+    (
+        "AmazonElasticFileSystem",
+        "FullAccess,ReadOnlyAccess,ClientFullAccess,ClientReadOnlyAccess,ClientReadWriteAccess",
+    ),
     ("AmazonElasticMapReduce", "FullAccess,ReadOnlyAccess"),
     ("AmazonElasticTranscoder", "_FullAccess,_JobsSubmitter,_ReadOnlyAccess"),
     ("AmazonEventBridge", "FullAccess,ReadOnlyAccess,SchedulerFullAccess,SchedulerReadOnlyAccess"),
@@ -145,7 +160,10 @@ const FURTHER: &[(&str, &str)] = &[
     ("AmazonRDS", "DataFullAccess,PerformanceInsightsReadOnly"),
     ("AmazonRedshift", "FullAccess,ReadOnlyAccess,AllCommandsFullAccess,DataFullAccess,QueryEditor"),
     ("AmazonRekognition", "FullAccess,ReadOnlyAccess,CustomLabelsFullAccess"),
-    ("AmazonRoute53", "AutoNamingFullAccess,DomainsFullAccess,DomainsReadOnlyAccess,ResolverFullAccess,ResolverReadOnlyAccess"),
+    (
+        "AmazonRoute53",
+        "AutoNamingFullAccess,DomainsFullAccess,DomainsReadOnlyAccess,ResolverFullAccess,ResolverReadOnlyAccess",
+    ),
     ("AmazonS3", "OutpostsFullAccess,OutpostsReadOnlyAccess,TablesFullAccess,TablesReadOnlyAccess"),
     ("AmazonSES", "FullAccess,ReadOnlyAccess"),
     ("AmazonSNS", "FullAccess,ReadOnlyAccess"),
@@ -170,10 +188,14 @@ const FURTHER: &[(&str, &str)] = &[
 ];
 
 fn policy(path_and_name: &str, actions: &[&str]) -> Value {
-    let (path, name) = path_and_name.rsplit_once('/').map_or(("/".to_owned(), path_and_name), |(p, n)| (format!("/{p}/"), n));
-    let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]});
+    let (path, name) =
+        path_and_name.rsplit_once('/').map_or(("/".to_owned(), path_and_name), |(p, n)| (format!("/{p}/"), n));
+    let document =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]});
     // Ids follow from names: the same on every start.
-    let sum = path_and_name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |sum, b| (sum ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let sum = path_and_name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |sum, b| (sum ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     json!({
         "PolicyName": name,
         "PolicyId": format!("ANPAZ{sum:016X}"),
@@ -192,7 +214,9 @@ fn policy(path_and_name: &str, actions: &[&str]) -> Value {
 pub(super) fn all() -> Vec<Value> {
     let known = KNOWN.iter().map(|(name, actions)| policy(name, &actions.split(',').collect::<Vec<_>>()));
     let further = FURTHER.iter().flat_map(|(service, endings)| {
-        endings.split(',').map(move |ending| policy(&format!("{service}{ending}"), &["*:Describe*", "*:Get*", "*:List*"]))
+        endings
+            .split(',')
+            .map(move |ending| policy(&format!("{service}{ending}"), &["*:Describe*", "*:Get*", "*:List*"]))
     });
     let mut all: Vec<Value> = known.chain(further).collect();
     all.sort_by(|a, b| a["Arn"].as_str().cmp(&b["Arn"].as_str()));

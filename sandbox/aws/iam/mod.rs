@@ -98,7 +98,8 @@ fn limit(message: String) -> ApiError {
 fn must_not_be_empty(parameter: &str) -> ApiError {
     let mut name = parameter.to_owned();
     name[..1].make_ascii_lowercase();
-    let message = format!("1 validation error detected: Value at '{name}' failed to satisfy constraint: Member must not be null");
+    let message =
+        format!("1 validation error detected: Value at '{name}' failed to satisfy constraint: Member must not be null");
     ApiError::new("ValidationError", message)
 }
 

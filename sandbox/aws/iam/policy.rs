@@ -135,7 +135,9 @@ fn delete(cx: &mut Cx<'_>) -> Outcome {
         return Err(conflict("Cannot delete a policy attached to entities."));
     }
     if policy["_versions"].as_array().is_some_and(|v| v.len() > 1) {
-        return Err(conflict("This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy."));
+        return Err(conflict(
+            "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.",
+        ));
     }
     cx.tx.delete("/iam.policy", &arn);
     done(cx)
@@ -160,7 +162,9 @@ fn create_version(cx: &mut Cx<'_>) -> Outcome {
             policy["DefaultVersionId"] = json!(id);
         }
     });
-    cx.query(&json!({"PolicyVersion": {"VersionId": id, "IsDefaultVersion": default, "CreateDate": version["CreateDate"]}}))
+    cx.query(
+        &json!({"PolicyVersion": {"VersionId": id, "IsDefaultVersion": default, "CreateDate": version["CreateDate"]}}),
+    )
 }
 
 /// The document of a policy's version, the default one when no id is given.
@@ -173,7 +177,8 @@ fn get_version(cx: &mut Cx<'_>) -> Outcome {
     let (arn, id) = (cx.p.req("PolicyArn")?, cx.p.req("VersionId")?);
     let policy = find(&cx.tx, arn)?;
     let mut version = version_document(&policy, Some(id)).ok_or_else(|| {
-        ApiError::new("NoSuchEntity", format!("Policy {arn} version {id} does not exist or is not attachable.")).status(404)
+        ApiError::new("NoSuchEntity", format!("Policy {arn} version {id} does not exist or is not attachable."))
+            .status(404)
     })?;
     version["IsDefaultVersion"] = json!(policy["DefaultVersionId"] == *id);
     version["Document"] = json!(encoded(&version["Document"]));
@@ -213,7 +218,11 @@ fn set_default(cx: &mut Cx<'_>) -> Outcome {
 fn entities(cx: &mut Cx<'_>) -> Outcome {
     let arn = cx.p.req("PolicyArn")?;
     find(&cx.tx, arn)?;
-    let roles: Vec<Value> = attached_to(&cx.tx, "/iam.role", arn).map(|r| json!({"RoleName": r["RoleName"], "RoleId": r["RoleId"]})).collect();
-    let users: Vec<Value> = attached_to(&cx.tx, "/iam.user", arn).map(|u| json!({"UserName": u["UserName"], "UserId": u["UserId"]})).collect();
+    let roles: Vec<Value> = attached_to(&cx.tx, "/iam.role", arn)
+        .map(|r| json!({"RoleName": r["RoleName"], "RoleId": r["RoleId"]}))
+        .collect();
+    let users: Vec<Value> = attached_to(&cx.tx, "/iam.user", arn)
+        .map(|u| json!({"UserName": u["UserName"], "UserId": u["UserId"]}))
+        .collect();
     cx.query(&json!({"PolicyRoles": roles, "PolicyUsers": users, "PolicyGroups": [], "IsTruncated": false}))
 }

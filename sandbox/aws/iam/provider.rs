@@ -45,8 +45,12 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
 fn checked_prints(cx: &Cx<'_>) -> Result<Vec<String>, ApiError> {
     let prints = cx.p.list("ThumbprintList");
     match prints.iter().find(|p| p.len() != 40 || !p.chars().all(|c| c.is_ascii_hexdigit())) {
-        Some(wrong) => Err(ApiError::new("InvalidInput", format!("Thumbprint {wrong} must be exactly 40 hexadecimal characters"))),
-        None if prints.len() > 5 => Err(ApiError::new("InvalidInput", "Thumbprint list must contain fewer than 5 entries.")),
+        Some(wrong) => {
+            Err(ApiError::new("InvalidInput", format!("Thumbprint {wrong} must be exactly 40 hexadecimal characters")))
+        }
+        None if prints.len() > 5 => {
+            Err(ApiError::new("InvalidInput", "Thumbprint list must contain fewer than 5 entries."))
+        }
         None => Ok(prints),
     }
 }
@@ -80,7 +84,9 @@ fn add_client(cx: &mut Cx<'_>) -> Outcome {
     let (arn, provider) = named(cx)?;
     let client = json!(cx.p.req("ClientID")?);
     if !provider["ClientIDList"].as_array().is_some_and(|all| all.contains(&client)) {
-        cx.tx.update("/iam.oidc", &arn, |p| p["ClientIDList"].as_array_mut().into_iter().for_each(|c| c.push(client.clone())));
+        cx.tx.update("/iam.oidc", &arn, |p| {
+            p["ClientIDList"].as_array_mut().into_iter().for_each(|c| c.push(client.clone()));
+        });
     }
     done(cx)
 }
@@ -88,7 +94,9 @@ fn add_client(cx: &mut Cx<'_>) -> Outcome {
 fn remove_client(cx: &mut Cx<'_>) -> Outcome {
     let (arn, _) = named(cx)?;
     let client = json!(cx.p.req("ClientID")?);
-    cx.tx.update("/iam.oidc", &arn, |p| p["ClientIDList"].as_array_mut().into_iter().for_each(|c| c.retain(|c| *c != client)));
+    cx.tx.update("/iam.oidc", &arn, |p| {
+        p["ClientIDList"].as_array_mut().into_iter().for_each(|c| c.retain(|c| *c != client));
+    });
     done(cx)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn shown(role: &Value, with_tags: bool) -> Value {
     role
 }
 
-fn put(cx: &mut Cx<'_>, name: &str, path: &str, trust: &str, tag_list: Value) -> Result<Value, ApiError> {
+fn put(cx: &mut Cx<'_>, name: &str, path: &str, trust: &str, tag_list: &Value) -> Result<Value, ApiError> {
     let hours = cx.p.int("MaxSessionDuration")?.unwrap_or(3600);
     if !(3600..=43_200).contains(&hours) {
         return Err(ApiError::new("ValidationError", "MaxSessionDuration must be 3600 to 43200 seconds"));
@@ -66,7 +66,7 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         return Err(super::limit("Cannot exceed quota for RolesPerAccount.".to_owned()));
     }
     let (path, tag_list) = (path(cx)?, tags::given(cx)?);
-    let role = put(cx, &name, &path, &trust, tag_list)?;
+    let role = put(cx, &name, &path, &trust, &tag_list)?;
     cx.query(&json!({"Role": shown(&role, true)}))
 }
 
@@ -146,11 +146,12 @@ fn create_linked(cx: &mut Cx<'_>) -> Outcome {
     let suffix = cx.p.opt("CustomSuffix").map(|s| format!("_{s}")).unwrap_or_default();
     let name = format!("AWSServiceRoleFor{short}{suffix}");
     if cx.tx.get("/iam.role", &name).is_some() {
-        let message = format!("Service role name {name} has been taken in this account, please try a different suffix.");
+        let message =
+            format!("Service role name {name} has been taken in this account, please try a different suffix.");
         return Err(ApiError::new("InvalidInput", message));
     }
     let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]});
-    let role = put(cx, &name, &format!("/aws-service-role/{service}/"), &trust.to_string(), json!([]))?;
+    let role = put(cx, &name, &format!("/aws-service-role/{service}/"), &trust.to_string(), &json!([]))?;
     cx.query(&json!({"Role": shown(&role, true)}))
 }
 

@@ -42,7 +42,8 @@ pub fn allowed(tx: &Tx<'_>, caller: &Caller, action: &str, resource: &str) -> bo
 
 /// Whether a caller may do `action` on any resource at all: the check that every call passes.
 pub fn may_call(tx: &Tx<'_>, caller: &Caller, action: &str) -> bool {
-    action.starts_with("sts:Get") || documents(tx, &caller.arn).is_none_or(|all| decide(&all, action, None) == Decision::Allowed)
+    action.starts_with("sts:Get")
+        || documents(tx, &caller.arn).is_none_or(|all| decide(&all, action, None) == Decision::Allowed)
 }
 
 fn simulate(cx: &mut Cx<'_>) -> Outcome {

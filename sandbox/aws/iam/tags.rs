@@ -44,7 +44,10 @@ pub(super) fn given(cx: &Cx<'_>) -> Result<Value, ApiError> {
             return Err(ApiError::new("ValidationError", format!("Tag `{key}` is not allowed.")));
         }
         if all.as_array().is_some_and(|tags| tags.iter().any(|t| t["Key"] == *key)) {
-            return Err(ApiError::new("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."));
+            return Err(ApiError::new(
+                "InvalidInput",
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            ));
         }
         all.as_array_mut().into_iter().for_each(|tags| tags.push(json!({"Key": key, "Value": value})));
     }
@@ -68,7 +71,9 @@ fn untag(cx: &mut Cx<'_>, table: &str, id: &str) -> Outcome {
     let keys = cx.p.list("TagKeys");
     cx.tx.update(table, id, |doc| {
         let tags = doc["Tags"].as_array_mut();
-        tags.into_iter().for_each(|tags| tags.retain(|tag| !keys.iter().any(|key| tag["Key"] == **key)));
+        if let Some(tags) = tags {
+            tags.retain(|tag| !keys.iter().any(|key| tag["Key"] == **key));
+        }
     });
     done(cx)
 }

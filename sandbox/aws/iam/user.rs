@@ -48,7 +48,8 @@ fn get(cx: &mut Cx<'_>) -> Outcome {
 }
 
 fn list_all(cx: &mut Cx<'_>) -> Outcome {
-    let users: Vec<Value> = cx.tx.scan("/iam.user").map(|(_, user)| user.clone()).filter(|user| below(cx, user)).collect();
+    let users: Vec<Value> =
+        cx.tx.scan("/iam.user").map(|(_, user)| user.clone()).filter(|user| below(cx, user)).collect();
     list(cx, "Users", users)
 }
 

@@ -81,7 +81,8 @@ impl Client {
 pub async fn vpc_with_gateway(client: &Client) -> (String, String) {
     let vpc = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap().text("vpcId");
     let gateway = client.ec2("CreateInternetGateway", &[]).await.unwrap().text("internetGatewayId");
-    let attach = client.ec2("AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)]).await.unwrap();
+    let attach =
+        client.ec2("AttachInternetGateway", &[("InternetGatewayId", &gateway), ("VpcId", &vpc)]).await.unwrap();
     assert_eq!(attach.status, 200);
     let subnet = client.ec2("CreateSubnet", &[("VpcId", &vpc), ("CidrBlock", "10.0.0.0/24")]).await.unwrap();
     (vpc, subnet.text("subnetId"))
