@@ -24,7 +24,7 @@ pub struct Clouds {
 
 #[cfg(feature = "sandbox")]
 struct Served {
-    _sandbox: sandbox::Sandbox,
+    sandbox: sandbox::Sandbox,
     _notice: Notice,
 }
 
@@ -163,7 +163,7 @@ async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<(Serving, Serv
     let path = folder.join("serving.json");
     let text = serde_json::to_string(&serving).map_err(|error| Error::failed(error.to_string()))?;
     std::fs::write(&path, text).map_err(failed)?;
-    Ok((serving, Served { _sandbox: sandbox, _notice: Notice(path) }))
+    Ok((serving, Served { sandbox, _notice: Notice(path) }))
 }
 
 /// Clouds that stay up until dropped, for `sandbox serve`.
@@ -184,6 +184,26 @@ impl Standing {
         }
         let (serving, served) = serve(folder, reach, port).await?;
         Ok((serving, Self(served)))
+    }
+
+    /// Writes a kubeconfig for each simulated cluster; (cluster, file).
+    pub fn kubeconfigs(&self, folder: &Path) -> Result<Vec<(String, String)>> {
+        let kube = &self.0.sandbox.env().kube;
+        let into = folder.join("kubeconfigs");
+        let mut files = Vec::new();
+        for cluster in kube.clusters() {
+            let file = into.join(format!("{cluster}.yaml"));
+            let text = kube.kubeconfig(&cluster);
+            let failed = |error: std::io::Error| {
+                Error::failed(format!("cannot write `{}`", file.display())).because(error.to_string())
+            };
+            if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
+                std::fs::create_dir_all(&into).map_err(failed)?;
+                std::fs::write(&file, text).map_err(failed)?;
+            }
+            files.push((cluster, file.display().to_string()));
+        }
+        Ok(files)
     }
 }
 

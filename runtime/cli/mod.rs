@@ -9,9 +9,12 @@ pub mod options;
 mod plan;
 pub mod registry;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 pub mod session;
 mod settings;
 mod signals;
+mod state;
 mod steps;
 
 use crate::{
@@ -41,6 +44,9 @@ enum Verb {
     Steps(steps::Steps),
     Settings(settings::Settings),
     Check(check::Check),
+    State(state::State),
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Sandbox),
     Completions(completions::Completions),
 }
 
@@ -116,6 +122,9 @@ pub fn main() -> ExitCode {
         Verb::Steps(verb) => verb.carry_out(),
         Verb::Settings(verb) => verb.carry_out(),
         Verb::Check(verb) => verb.carry_out(),
+        Verb::State(verb) => verb.carry_out(),
+        #[cfg(feature = "sandbox")]
+        Verb::Sandbox(verb) => verb.carry_out(),
         Verb::Completions(verb) => verb.carry_out(),
     };
     match outcome {
