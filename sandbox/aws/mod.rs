@@ -28,6 +28,7 @@ pub mod iam;
 pub mod params;
 pub mod query;
 pub mod rest;
+pub mod s3;
 pub mod server;
 pub mod sts;
 pub mod xml;
@@ -81,7 +82,15 @@ pub struct Service {
 }
 
 /// Every service: one line each.
-pub const SERVICES: &[Service] = &[sts::SERVICE, ec2::SERVICE, iam::SERVICE, eks::SERVICE, autoscaling::SERVICE];
+#[rustfmt::skip]
+pub const SERVICES: &[Service] = &[
+    sts::SERVICE,
+    ec2::SERVICE,
+    iam::SERVICE,
+    eks::SERVICE,
+    autoscaling::SERVICE,
+    s3::SERVICE,
+];
 
 /// Ends the transient states of a region that are over, service by service. Each call begins with it, in a
 /// transaction of its own: what time did stays done even when the call fails.
@@ -138,6 +147,8 @@ pub struct Cx<'a> {
     pub namespace: &'static str,
     /// Set by a fault: what this create begins must end failed, for this reason.
     pub fails: Option<String>,
+    /// Bodies to forget once this call is kept.
+    pub garbage: Vec<String>,
 }
 
 impl Cx<'_> {
@@ -241,6 +252,7 @@ impl Env {
 
     /// Answers a request of any service.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Answer {
+        let request = s3::path_style(request);
         let Some(found) = find(&request) else {
             let body =
                 r#"{"__type":"UnknownOperationException","message":"no simulated service answers this request"}"#;
@@ -317,6 +329,7 @@ impl Env {
                 _ => "",
             },
             fails: fault.create_fails.clone(),
+            garbage: Vec::new(),
         };
         let reply = (found.service.handle)(&mut cx)?;
         if dry_run {
@@ -327,7 +340,9 @@ impl Env {
             let made = cx.tx.made().into_iter().map(|key| (key, reads));
             self.hidden.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
         }
+        let garbage = std::mem::take(&mut cx.garbage);
         cx.tx.commit()?;
+        garbage.iter().for_each(|blob| self.blobs.delete(blob));
         Ok(reply)
     }
 

@@ -46,7 +46,9 @@ impl Blobs {
     /// # Errors
     /// `NotFound` when there is none.
     pub fn get(&self, id: &str) -> io::Result<Bytes> {
-        if let Some(dir) = &self.dir { fs::read(dir.join(id)).map(Bytes::from) } else {
+        if let Some(dir) = &self.dir {
+            fs::read(dir.join(id)).map(Bytes::from)
+        } else {
             let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             memory.get(id).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
         }

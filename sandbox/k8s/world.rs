@@ -63,8 +63,7 @@ impl KubeWorld {
             std::fs::create_dir_all(dir).map_err(|e| io(dir, e))?;
         }
         let authority = tls::open(dir)?;
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0))
-            .map_err(|e| io(Path::new("127.0.0.1:0"), e))?;
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(|e| io(Path::new("127.0.0.1:0"), e))?;
         let address = listener.local_addr().map_err(|e| io(Path::new("127.0.0.1:0"), e))?;
         let shared = Shared {
             dir: dir.map(Path::to_path_buf),
@@ -187,8 +186,5 @@ impl KubeWorld {
 }
 
 fn absent(cluster: &str) -> KubeError {
-    KubeError::Cluster {
-        name: cluster.to_owned(),
-        reason: "there is no cluster of that name".to_owned(),
-    }
+    KubeError::Cluster { name: cluster.to_owned(), reason: "there is no cluster of that name".to_owned() }
 }

@@ -19,7 +19,8 @@ pub fn named(cx: &Cx<'_>) -> Result<(String, Value), ApiError> {
 fn sizes(cx: &Cx<'_>, before: &Value) -> Result<(u64, u64, u64), ApiError> {
     let size = |name: &str| -> Result<Option<u64>, ApiError> {
         let given = cx.p.int(name).map_err(|e| invalid(e.message))?;
-        let number = given.map(|n| u64::try_from(n).map_err(|_| invalid(format!("{name} must not be negative")))).transpose()?;
+        let number =
+            given.map(|n| u64::try_from(n).map_err(|_| invalid(format!("{name} must not be negative")))).transpose()?;
         Ok(number.or(before[name].as_u64()))
     };
     let missing = |name: &str| invalid(format!("{name} must be given"));
@@ -35,7 +36,9 @@ fn check_sizes(min: u64, max: u64, desired: u64) -> Result<(), ApiError> {
         return Err(invalid("Max bound must be greater than or equal to min bound"));
     }
     if desired < min || desired > max {
-        return Err(invalid(format!("Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}")));
+        return Err(invalid(format!(
+            "Desired capacity:{desired} must be between the specified min size:{min} and max size:{max}"
+        )));
     }
     Ok(())
 }
@@ -48,12 +51,14 @@ fn machine(cx: &Cx<'_>, name: &str) -> Result<Option<(Machine, Value)>, ApiError
         (Some(id), _) => id.to_owned(),
         (None, Some(template)) => {
             let found = cx.tx.scan("lt").find(|(_, lt)| lt["launchTemplateName"] == json!(template));
-            let missing = || invalid(format!("The specified launch template, with template name {template}, does not exist."));
+            let missing =
+                || invalid(format!("The specified launch template, with template name {template}, does not exist."));
             found.map(|(id, _)| id.clone()).ok_or_else(missing)?
         }
     };
     let version = p.or("Version", "$Default").to_owned();
-    let (_, data) = ec2::version_data(&cx.tx, &id, &version).map_err(|e| invalid(format!("You must use a valid fully-formed launch template. {}", e.message)))?;
+    let (_, data) = ec2::version_data(&cx.tx, &id, &version)
+        .map_err(|e| invalid(format!("You must use a valid fully-formed launch template. {}", e.message)))?;
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     let groups = data["securityGroupIdSet"].as_array().into_iter().flatten().map(text).collect();
     let machine = Machine {
@@ -84,7 +89,8 @@ fn subnets(cx: &Cx<'_>) -> Result<Vec<String>, ApiError> {
 pub fn create(cx: &mut Cx<'_>) -> Outcome {
     let name = cx.p.req("AutoScalingGroupName").map_err(|_| invalid("AutoScalingGroupName must be given"))?.to_owned();
     if cx.tx.get(TABLE, &name).is_some() {
-        let message = format!("AutoScalingGroup by this name already exists - A group with the name {name} already exists");
+        let message =
+            format!("AutoScalingGroup by this name already exists - A group with the name {name} already exists");
         return Err(ApiError::new("AlreadyExists", message));
     }
     if cx.tx.scan(TABLE).count() >= cx.env.quota("autoscaling", "L-CDE20ADC") {
@@ -92,7 +98,9 @@ pub fn create(cx: &mut Cx<'_>) -> Outcome {
     }
     let sizes = sizes(cx, &Value::Null)?;
     let Some((machine, template)) = machine(cx, &name)? else {
-        return Err(invalid("Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter."));
+        return Err(invalid(
+            "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
+        ));
     };
     let subnets = subnets(cx)?;
     let mut zones = zones_of(&cx.tx, &subnets);
@@ -103,8 +111,10 @@ pub fn create(cx: &mut Cx<'_>) -> Outcome {
     let mut doc = document(cx.env, &cx.region, &name, sizes, &subnets, &zones);
     doc["LaunchTemplate"] = template;
     let tags = cx.p.items("Tags");
-    doc["Tags"] =
-        tags.iter().map(|t| tag(&name, t.or("Key", ""), t.or("Value", ""), t.flag("PropagateAtLaunch").unwrap_or(false))).collect();
+    doc["Tags"] = tags
+        .iter()
+        .map(|t| tag(&name, t.or("Key", ""), t.or("Value", ""), t.flag("PropagateAtLaunch").unwrap_or(false)))
+        .collect();
     doc["_machine"] = kept(&machine);
     cx.tx.put(TABLE, &name, doc);
     resize(cx, &name, sizes.2)?;
@@ -162,7 +172,9 @@ pub fn describe(cx: &mut Cx<'_>) -> Outcome {
             }
         })
     };
-    let found = cx.tx.select(TABLE, |doc| (names.is_empty() || names.iter().any(|n| doc["AutoScalingGroupName"] == json!(n))) && fits(doc));
+    let found = cx.tx.select(TABLE, |doc| {
+        (names.is_empty() || names.iter().any(|n| doc["AutoScalingGroupName"] == json!(n))) && fits(doc)
+    });
     let size = cx.p.int("MaxRecords")?.unwrap_or(50);
     let (page, next) = query::page(found, Some(size), cx.p.opt("NextToken"), "InvalidNextToken")?;
     let groups: Vec<Value> = page.iter().map(|doc| show(cx, doc)).collect();
@@ -202,10 +214,17 @@ pub fn update(cx: &mut Cx<'_>) -> Outcome {
 /// `SetDesiredCapacity`.
 pub fn set_desired(cx: &mut Cx<'_>) -> Outcome {
     let (name, doc) = named(cx)?;
-    let desired = cx.p.int("DesiredCapacity")?.and_then(|n| u64::try_from(n).ok()).ok_or_else(|| invalid("DesiredCapacity must be given"))?;
+    let desired =
+        cx.p.int("DesiredCapacity")?
+            .and_then(|n| u64::try_from(n).ok())
+            .ok_or_else(|| invalid("DesiredCapacity must be given"))?;
     let bound = |member: &str| doc[member].as_u64().unwrap_or(0);
     if desired > bound("MaxSize") || desired < bound("MinSize") {
-        let message = format!("New SetDesiredCapacity value {desired} is outside {} to {} of the group.", bound("MinSize"), bound("MaxSize"));
+        let message = format!(
+            "New SetDesiredCapacity value {desired} is outside {} to {} of the group.",
+            bound("MinSize"),
+            bound("MaxSize")
+        );
         return Err(invalid(message));
     }
     resize(cx, &name, desired)?;
@@ -217,7 +236,10 @@ pub fn delete(cx: &mut Cx<'_>) -> Outcome {
     let (name, mut doc) = named(cx)?;
     let living = fleet::living(&cx.tx, &name);
     if !living.is_empty() && cx.p.flag("ForceDelete") != Some(true) {
-        return Err(ApiError::new("ResourceInUse", "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group."));
+        return Err(ApiError::new(
+            "ResourceInUse",
+            "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
+        ));
     }
     let env = cx.env;
     for instance in &living {

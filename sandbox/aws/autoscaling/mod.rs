@@ -59,7 +59,14 @@ fn tag(group: &str, key: &str, value: &str, propagate: bool) -> Value {
 }
 
 /// A group's document, as Auto Scaling shows it but for its instances.
-fn document(env: &Env, region: &str, name: &str, sizes: (u64, u64, u64), subnets: &[String], zones: &[String]) -> Value {
+fn document(
+    env: &Env,
+    region: &str,
+    name: &str,
+    sizes: (u64, u64, u64),
+    subnets: &[String],
+    zones: &[String],
+) -> Value {
     let account = &env.options.account_id;
     let id = uuid::Uuid::new_v4();
     json!({
@@ -124,7 +131,14 @@ fn restored(name: &str, doc: &Value) -> Machine {
 }
 
 /// Makes the group of a node group, without machines yet.
-pub fn make_for_nodegroup(tx: &mut Tx<'_>, env: &Env, region: &str, machine: &Machine, subnets: &[String], nodegroup: &Value) {
+pub fn make_for_nodegroup(
+    tx: &mut Tx<'_>,
+    env: &Env,
+    region: &str,
+    machine: &Machine,
+    subnets: &[String],
+    nodegroup: &Value,
+) {
     let name = &machine.scaling_group;
     let size = |member: &str| nodegroup["scalingConfig"][member].as_u64().unwrap_or(0);
     let zones = zones_of(tx, subnets);
@@ -173,7 +187,8 @@ pub fn scale(tx: &mut Tx<'_>, env: &Env, region: &str, name: &str, desired: u64)
     let Some(doc) = tx.get(TABLE, name).cloned() else { return Ok(()) };
     tx.update(TABLE, name, |doc| doc["DesiredCapacity"] = json!(desired));
     let machine = restored(name, &doc);
-    let subnets: Vec<&str> = doc["VPCZoneIdentifier"].as_str().unwrap_or_default().split(',').filter(|s| !s.is_empty()).collect();
+    let subnets: Vec<&str> =
+        doc["VPCZoneIdentifier"].as_str().unwrap_or_default().split(',').filter(|s| !s.is_empty()).collect();
     let living = fleet::living(tx, name);
     let (have, desired) = (living.len(), usize::try_from(desired).unwrap_or(usize::MAX));
     for instance in living.iter().skip(desired) {

@@ -48,7 +48,12 @@ pub fn handle(cx: &mut Cx<'_>) -> Outcome {
         "ListAssociatedAccessPolicies" => {
             let (_, doc) = entry_of(cx)?;
             let policies = doc["_policies"].as_array().cloned().unwrap_or_default();
-            let page = crate::aws::query::page(policies, cx.p.int("maxResults")?, cx.p.opt("nextToken"), "InvalidParameterException")?;
+            let page = crate::aws::query::page(
+                policies,
+                cx.p.int("maxResults")?,
+                cx.p.opt("nextToken"),
+                "InvalidParameterException",
+            )?;
             cx.json(&json!({
                 "clusterName": doc["clusterName"], "principalArn": doc["principalArn"],
                 "associatedAccessPolicies": page.0, "nextToken": page.1,
@@ -142,7 +147,8 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
     given_tags(&cx.p)?;
     let id = format!("{cluster}/{principal}");
     if cx.tx.get(TABLE, &id).is_some() {
-        return Err(in_use("The specified access entry resource is already in use on this cluster.").field("clusterName", cluster));
+        return Err(in_use("The specified access entry resource is already in use on this cluster.")
+            .field("clusterName", cluster));
     }
     let doc = entry(cx.env, (&cx.region, &cx.account), &cluster, &principal, &cx.p.0);
     cx.tx.put(TABLE, &id, doc.clone());
@@ -164,7 +170,9 @@ fn list(cx: &mut Cx<'_>) -> Outcome {
     let cluster = open_cluster(cx)?;
     let policy = cx.p.opt("associatedPolicyArn").map(str::to_owned);
     let found = cx.tx.select(TABLE, |doc| {
-        let has = |arn: &String| doc["_policies"].as_array().is_some_and(|all| all.iter().any(|p| p["policyArn"] == json!(arn)));
+        let has = |arn: &String| {
+            doc["_policies"].as_array().is_some_and(|all| all.iter().any(|p| p["policyArn"] == json!(arn)))
+        };
         doc["clusterName"] == json!(cluster) && policy.as_ref().is_none_or(has)
     });
     paged(cx, "accessEntries", found.into_iter().map(|doc| doc["principalArn"].clone()).collect())
@@ -196,7 +204,11 @@ fn associate(cx: &mut Cx<'_>) -> Outcome {
     match scope.or("type", "") {
         "cluster" if namespaces.is_empty() => {}
         "namespace" if !namespaces.is_empty() => {}
-        _ => return Err(invalid("accessScope must be of type cluster without namespaces, or of type namespace with some")),
+        _ => {
+            return Err(invalid(
+                "accessScope must be of type cluster without namespaces, or of type namespace with some",
+            ));
+        }
     }
     let time = now(cx.env);
     let association = json!({

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::catalogue::{self, ADDONS, Addon};
-use super::{active_cluster_of, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists, texts, update};
+use super::{
+    active_cluster_of, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists, texts, update,
+};
 use crate::aws::http::{ApiError, Outcome};
 use crate::aws::{Cx, due};
 
@@ -18,7 +20,9 @@ pub fn versions(cx: &Cx<'_>) -> Outcome {
         .iter()
         .filter(|addon| cx.p.opt("addonName").is_none_or(|name| name == addon.name))
         .map(|addon| addon.show(kubernetes))
-        .filter(|doc| fits(&types, &doc["type"]) && fits(&owners, &doc["owner"]) && fits(&publishers, &doc["publisher"]))
+        .filter(|doc| {
+            fits(&types, &doc["type"]) && fits(&owners, &doc["owner"]) && fits(&publishers, &doc["publisher"])
+        })
         .filter(|doc| doc["addonVersions"].as_array().is_some_and(|v| !v.is_empty()))
         .collect();
     paged(cx, "addons", shown)
@@ -43,7 +47,11 @@ fn version(cx: &Cx<'_>, addon: &Addon, kubernetes: &str) -> Result<String, ApiEr
         None => Ok(offered[0].clone()),
         Some(wanted) if offered.iter().any(|v| v == wanted) => Ok(wanted.to_owned()),
         Some(wanted) => {
-            let message = format!("Addon version specified is not supported: {wanted} of {} for Kubernetes {kubernetes}; supported are {}", addon.name, offered.join(", "));
+            let message = format!(
+                "Addon version specified is not supported: {wanted} of {} for Kubernetes {kubernetes}; supported are {}",
+                addon.name,
+                offered.join(", ")
+            );
             Err(invalid(message))
         }
     }
@@ -59,7 +67,9 @@ fn check(cx: &Cx<'_>) -> Result<(), ApiError> {
     if let Some(values) = cx.p.opt("configurationValues") {
         let fine = values.trim().is_empty() || serde_norway::from_str::<Value>(values).is_ok_and(|v| v.is_object());
         if !fine {
-            return Err(invalid("ConfigurationValue provided in request is not supported: it is not a JSON or YAML object"));
+            return Err(invalid(
+                "ConfigurationValue provided in request is not supported: it is not a JSON or YAML object",
+            ));
         }
     }
     Ok(())
@@ -121,7 +131,8 @@ fn show(cx: &Cx<'_>, doc: &Value) -> Value {
     if doc["status"] == json!("ACTIVE") && needs_nodes && !has_nodes {
         shown["status"] = json!("DEGRADED");
         let message = "The add-on is unhealthy because it doesn't have the desired number of replicas.";
-        shown["health"] = json!({"issues": [{"code": "InsufficientNumberOfReplicas", "message": message, "resourceIds": []}]});
+        shown["health"] =
+            json!({"issues": [{"code": "InsufficientNumberOfReplicas", "message": message, "resourceIds": []}]});
     }
     shown
 }
@@ -181,7 +192,9 @@ pub fn update(cx: &mut Cx<'_>) -> Outcome {
         params.push(("AddonVersion", version.clone()));
         doc["addonVersion"] = json!(version);
     }
-    for (member, kind) in [("serviceAccountRoleArn", "ServiceAccountRoleArn"), ("configurationValues", "ConfigurationValues")] {
+    for (member, kind) in
+        [("serviceAccountRoleArn", "ServiceAccountRoleArn"), ("configurationValues", "ConfigurationValues")]
+    {
         if let Some(value) = cx.p.opt(member).map(str::to_owned) {
             doc[member] = json!(value);
             params.push((kind, value));

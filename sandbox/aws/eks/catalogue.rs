@@ -20,26 +20,68 @@ pub struct Addon {
     pub versions: &'static [&'static str],
 }
 
-const fn addon(name: &'static str, sort: &'static str, owner: &'static str, flags: (bool, bool), versions: &'static [&'static str]) -> Addon {
+const fn addon(
+    name: &'static str,
+    sort: &'static str,
+    owner: &'static str,
+    flags: (bool, bool),
+    versions: &'static [&'static str],
+) -> Addon {
     Addon { name, sort, owner, needs_role: flags.0, needs_nodes: flags.1, versions }
 }
 
 /// Every add-on. The first version is the default one, the others are older.
 pub const ADDONS: &[Addon] = &[
-    addon("aws-ebs-csi-driver", "storage", "aws", (true, true), &["v1.51.0-eksbuild.1", "v1.48.0-eksbuild.2", "v1.45.0-eksbuild.2"]),
+    addon(
+        "aws-ebs-csi-driver",
+        "storage",
+        "aws",
+        (true, true),
+        &["v1.51.0-eksbuild.1", "v1.48.0-eksbuild.2", "v1.45.0-eksbuild.2"],
+    ),
     addon("aws-efs-csi-driver", "storage", "aws", (true, true), &["v2.1.13-eksbuild.1", "v2.1.11-eksbuild.1"]),
-    addon("aws-mountpoint-s3-csi-driver", "storage", "aws", (true, false), &["v2.1.0-eksbuild.1", "v1.15.0-eksbuild.1"]),
+    addon(
+        "aws-mountpoint-s3-csi-driver",
+        "storage",
+        "aws",
+        (true, false),
+        &["v2.1.0-eksbuild.1", "v1.15.0-eksbuild.1"],
+    ),
     addon("cert-manager", "security", "community", (false, true), &["v1.19.1-eksbuild.1", "v1.18.2-eksbuild.2"]),
     addon("coredns", "networking", "eks", (false, true), &["v1.12.{}-eksbuild.1", "v1.11.4-eksbuild.24"]),
-    addon("eks-node-monitoring-agent", "observability", "eks", (false, false), &["v1.4.1-eksbuild.1", "v1.4.0-eksbuild.2"]),
+    addon(
+        "eks-node-monitoring-agent",
+        "observability",
+        "eks",
+        (false, false),
+        &["v1.4.1-eksbuild.1", "v1.4.0-eksbuild.2"],
+    ),
     addon("eks-pod-identity-agent", "security", "eks", (false, false), &["v1.3.9-eksbuild.3", "v1.3.8-eksbuild.2"]),
     addon("external-dns", "networking", "community", (true, true), &["v0.19.0-eksbuild.2", "v0.18.0-eksbuild.1"]),
     addon("kube-proxy", "networking", "eks", (false, false), &["v1.{}.3-eksbuild.2", "v1.{}.0-eksbuild.2"]),
-    addon("kube-state-metrics", "observability", "community", (false, true), &["v2.17.0-eksbuild.4", "v2.16.0-eksbuild.1"]),
+    addon(
+        "kube-state-metrics",
+        "observability",
+        "community",
+        (false, true),
+        &["v2.17.0-eksbuild.4", "v2.16.0-eksbuild.1"],
+    ),
     addon("metrics-server", "observability", "community", (false, true), &["v0.8.0-eksbuild.2", "v0.7.2-eksbuild.4"]),
-    addon("prometheus-node-exporter", "observability", "community", (false, false), &["v1.10.2-eksbuild.2", "v1.9.1-eksbuild.4"]),
+    addon(
+        "prometheus-node-exporter",
+        "observability",
+        "community",
+        (false, false),
+        &["v1.10.2-eksbuild.2", "v1.9.1-eksbuild.4"],
+    ),
     addon("snapshot-controller", "storage", "aws", (false, true), &["v8.3.0-eksbuild.1", "v8.2.0-eksbuild.1"]),
-    addon("vpc-cni", "networking", "eks", (true, false), &["v1.20.4-eksbuild.1", "v1.20.1-eksbuild.1", "v1.19.5-eksbuild.1"]),
+    addon(
+        "vpc-cni",
+        "networking",
+        "eks",
+        (true, false),
+        &["v1.20.4-eksbuild.1", "v1.20.1-eksbuild.1", "v1.19.5-eksbuild.1"],
+    ),
 ];
 
 /// The add-on of a name.

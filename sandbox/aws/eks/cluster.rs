@@ -100,7 +100,9 @@ fn check_role(cx: &Cx<'_>, arn: &str) -> Result<(), ApiError> {
         return Err(invalid(format!("The role ARN '{arn}' is invalid")));
     }
     if !role_exists(&cx.tx, &cx.account, arn) {
-        let message = format!("Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct");
+        let message = format!(
+            "Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
+        );
         return Err(invalid(message));
     }
     let name = arn.rsplit('/').next().unwrap_or(arn);
@@ -108,7 +110,9 @@ fn check_role(cx: &Cx<'_>, arn: &str) -> Result<(), ApiError> {
     // The trust policy is kept as a document or as the text that was sent, perhaps percent-encoded.
     let trusts = role.is_none_or(|role| role["AssumeRolePolicyDocument"].to_string().contains("eks.amazonaws.com"));
     if !trusts {
-        let message = format!("Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct");
+        let message = format!(
+            "Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
+        );
         return Err(invalid(message));
     }
     Ok(())
@@ -143,7 +147,8 @@ pub fn check_endpoints(config: &Value) -> Result<(), ApiError> {
     }
     for cidr in config["publicAccessCidrs"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let parts = cidr.split_once('/');
-        let fine = parts.is_some_and(|(a, n)| a.parse::<std::net::Ipv4Addr>().is_ok() && n.parse::<u8>().is_ok_and(|n| n <= 32));
+        let fine = parts
+            .is_some_and(|(a, n)| a.parse::<std::net::Ipv4Addr>().is_ok() && n.parse::<u8>().is_ok_and(|n| n <= 32));
         if !fine {
             return Err(invalid(format!("The following CIDRs are invalid in publicAccessCidrs: {cidr}")));
         }
@@ -203,7 +208,8 @@ pub fn logging(wanted: &Params, before: Option<&Value>) -> Result<Value, ApiErro
         }
     }
     let (on, off): (Vec<&str>, Vec<&str>) = LOG_TYPES.into_iter().partition(|log| on.contains(log));
-    let entry = |types: Vec<&str>, enabled: bool| (!types.is_empty()).then(|| json!({"types": types, "enabled": enabled}));
+    let entry =
+        |types: Vec<&str>, enabled: bool| (!types.is_empty()).then(|| json!({"types": types, "enabled": enabled}));
     let entries: Vec<Value> = [entry(on, true), entry(off, false)].into_iter().flatten().collect();
     Ok(json!({"clusterLogging": entries}))
 }
@@ -224,15 +230,16 @@ fn network_config(cx: &Cx<'_>, vpc: &Value) -> Result<Value, ApiError> {
     let cidr = cx.p.or("kubernetesNetworkConfig.serviceIpv4Cidr", default);
     let private = ["10.", "172.", "192.168."].iter().any(|start| cidr.starts_with(start));
     if !private || !cidr.contains('/') {
-        return Err(invalid(format!("serviceIpv4Cidr {cidr} is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")));
+        return Err(invalid(format!(
+            "serviceIpv4Cidr {cidr} is not within 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        )));
     }
     Ok(json!({"serviceIpv4Cidr": cidr, "ipFamily": "ipv4", "elasticLoadBalancing": {"enabled": false}}))
 }
 
 fn security_group(cx: &mut Cx<'_>, name: &str, vpc: &Value, tags: &Value) -> String {
     let group_name = format!("eks-cluster-sg-{name}-{}", cx.clock().now() % 1_000_000_000);
-    let description =
-        "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.";
+    let description = "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, as well as any managed workloads.";
     let mut all = vec![
         ("Name".to_owned(), group_name.clone()),
         (format!("kubernetes.io/cluster/{name}"), "owned".to_owned()),

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{active_cluster_of, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists, update};
+use super::{
+    active_cluster_of, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists, update,
+};
 use crate::aws::http::{ApiError, Outcome};
 use crate::aws::{Cx, due};
 use crate::core::store::hex_digits;
@@ -29,7 +31,8 @@ pub fn handle(cx: &mut Cx<'_>) -> Outcome {
         "ListIdentityProviderConfigs" => {
             let (cluster, _) = cluster_of(cx)?;
             let found = cx.tx.select(PROVIDERS, |doc| doc["clusterName"] == json!(cluster));
-            let shown = found.iter().map(|doc| json!({"type": "oidc", "name": doc["identityProviderConfigName"]})).collect();
+            let shown =
+                found.iter().map(|doc| json!({"type": "oidc", "name": doc["identityProviderConfigName"]})).collect();
             paged(cx, "identityProviderConfigs", shown)
         }
         "DescribeIdentityProviderConfig" => {
@@ -64,7 +67,9 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
         return Err(invalid(format!("Role provided in the request does not exist: {role}")));
     }
     let same = |doc: &Value| {
-        doc["clusterName"] == json!(cluster) && doc["namespace"] == json!(namespace) && doc["serviceAccount"] == json!(account)
+        doc["clusterName"] == json!(cluster)
+            && doc["namespace"] == json!(namespace)
+            && doc["serviceAccount"] == json!(account)
     };
     if cx.tx.any(PODS, same) {
         return Err(in_use("Association already exists: the service account has one").field("clusterName", cluster));

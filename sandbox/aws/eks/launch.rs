@@ -45,7 +45,9 @@ impl Template {
     /// Tags that the template gives to instances.
     pub fn instance_tags(&self) -> Vec<(String, String)> {
         let specs = self.data["tagSpecificationSet"].as_array().into_iter().flatten();
-        let tags = specs.filter(|s| s["resourceType"] == json!("instance")).flat_map(|s| s["tagSet"].as_array().into_iter().flatten());
+        let tags = specs
+            .filter(|s| s["resourceType"] == json!("instance"))
+            .flat_map(|s| s["tagSet"].as_array().into_iter().flatten());
         tags.filter_map(|t| Some((t["key"].as_str()?.to_owned(), t["value"].as_str()?.to_owned()))).collect()
     }
 
@@ -62,7 +64,9 @@ impl Template {
 pub fn find(tx: &Tx<'_>, wanted: &Params) -> Result<Template, ApiError> {
     let (id, name) = (wanted.opt("id"), wanted.opt("name"));
     if id.is_some() == name.is_some() {
-        return Err(invalid("You must specify either the launch template ID or the launch template name, but not both"));
+        return Err(invalid(
+            "You must specify either the launch template ID or the launch template name, but not both",
+        ));
     }
     let fits = |lt: &Value| match id {
         Some(id) => lt["launchTemplateId"] == json!(id),
@@ -74,8 +78,9 @@ pub fn find(tx: &Tx<'_>, wanted: &Params) -> Result<Template, ApiError> {
     };
     let text = |member: &str| lt[member].as_str().unwrap_or_default().to_owned();
     let id = text("launchTemplateId");
-    let (version, data) = ec2::version_data(tx, &id, wanted.or("version", "$Default"))
-        .map_err(|e| refused(format!("{} (Service: AmazonEC2; Status Code: 400; Error Code: {})", e.message, e.code)))?;
+    let (version, data) = ec2::version_data(tx, &id, wanted.or("version", "$Default")).map_err(|e| {
+        refused(format!("{} (Service: AmazonEC2; Status Code: 400; Error Code: {})", e.message, e.code))
+    })?;
     Ok(Template { name: text("launchTemplateName"), id, version: version.to_string(), data })
 }
 
@@ -86,12 +91,16 @@ pub fn find(tx: &Tx<'_>, wanted: &Params) -> Result<Template, ApiError> {
 pub fn check(template: &Template, p: &Params) -> Result<(), ApiError> {
     let data = &template.data;
     if !data["iamInstanceProfile"].is_null() {
-        return Err(invalid("Launch template should not specify an instance profile. The noderole in your request will be used to construct an instance profile."));
+        return Err(invalid(
+            "Launch template should not specify an instance profile. The noderole in your request will be used to construct an instance profile.",
+        ));
     }
     if data["instanceMarketOptions"]["marketType"] == json!("spot") {
         return Err(invalid("Launch template must not request spot instances: use capacityType instead"));
     }
-    for (member, what) in [("hibernationOptions", "hibernation options"), ("instanceInitiatedShutdownBehavior", "a shutdown behavior")] {
+    for (member, what) in
+        [("hibernationOptions", "hibernation options"), ("instanceInitiatedShutdownBehavior", "a shutdown behavior")]
+    {
         if !data[member].is_null() {
             return Err(invalid(format!("Launch template should not specify {what}.")));
         }
@@ -110,10 +119,14 @@ pub fn check(template: &Template, p: &Params) -> Result<(), ApiError> {
     }
     if template.text("imageId").is_some() {
         if p.opt("amiType").is_some_and(|t| t != "CUSTOM") {
-            return Err(invalid("You cannot specify an AMI type other than CUSTOM, when specifying an image id in your launch template."));
+            return Err(invalid(
+                "You cannot specify an AMI type other than CUSTOM, when specifying an image id in your launch template.",
+            ));
         }
         if p.has("releaseVersion") || p.has("version") {
-            return Err(invalid("You cannot specify the field kubernetes version or releaseVersion when specifying an image id in your launch template."));
+            return Err(invalid(
+                "You cannot specify the field kubernetes version or releaseVersion when specifying an image id in your launch template.",
+            ));
         }
     } else if p.opt("amiType") == Some("CUSTOM") {
         return Err(invalid("AMI type CUSTOM needs an image id in the launch template."));
@@ -178,7 +191,10 @@ mod tests {
         let template = |data: Value| Template { data, ..Template::default() };
         let request = Params(json!({"instanceTypes": ["m6i.large"], "diskSize": 20}));
         assert!(check(&template(json!({"iamInstanceProfile": {"name": "x"}})), &Params::default()).is_err());
-        assert!(check(&template(json!({"instanceType": "m6i.large"})), &Params(json!({"instanceTypes": ["m6i.large"]}))).is_err());
+        assert!(
+            check(&template(json!({"instanceType": "m6i.large"})), &Params(json!({"instanceTypes": ["m6i.large"]})))
+                .is_err()
+        );
         assert!(check(&template(json!({})), &request).is_err());
         assert!(check(&template(json!({"imageId": "ami-1"})), &Params(json!({"version": "1.33"}))).is_err());
         assert!(check(&template(json!({"imageId": "ami-1"})), &Params(json!({"amiType": "CUSTOM"}))).is_ok());

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::launch::{self, Template};
-use super::{active_cluster_of, cluster, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists, versions};
+use super::{
+    active_cluster_of, cluster, cluster_of, given_tags, in_use, invalid, need, not_found, now, paged, role_exists,
+    versions,
+};
 use crate::aws::due::Passed;
 use crate::aws::fleet::Machine;
 use crate::aws::http::{ApiError, Outcome};
@@ -29,7 +32,10 @@ pub fn create(cx: &mut Cx<'_>) -> Outcome {
     }
     let count = cx.tx.scan("eks.nodegroup").filter(|(_, ng)| ng["clusterName"] == json!(cluster_name)).count();
     if count >= cx.env.quota("eks", "L-6D54EA21") {
-        return Err(ApiError::new("ResourceLimitExceededException", format!("Nodegroup limit exceeded for cluster {cluster_name}")));
+        return Err(ApiError::new(
+            "ResourceLimitExceededException",
+            format!("Nodegroup limit exceeded for cluster {cluster_name}"),
+        ));
     }
     let (mut doc, template) = wanted_nodegroup(cx, &name, &cluster_doc)?;
     let problem = begin_machines(cx, &id, &mut doc, template.as_ref(), &cluster_doc)?;
@@ -51,7 +57,9 @@ fn nodegroup_name(p: &Params) -> Result<String, ApiError> {
     let name = need(p, "nodegroupName")?;
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if !plain || name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return Err(invalid(format!("Nodegroup name '{name}' is invalid: at most 63 letters, digits, hyphens and underscores")));
+        return Err(invalid(format!(
+            "Nodegroup name '{name}' is invalid: at most 63 letters, digits, hyphens and underscores"
+        )));
     }
     Ok(name)
 }
@@ -61,7 +69,10 @@ fn wanted_nodegroup(cx: &Cx<'_>, name: &str, cluster: &Value) -> Result<(Value, 
     let cluster_name = cluster["name"].as_str().unwrap_or_default();
     let role = need(&cx.p, "nodeRole")?;
     if !role_exists(&cx.tx, &cx.account, &role) {
-        return Err(invalid(format!("The role with name {} cannot be found.", role.rsplit('/').next().unwrap_or(&role))));
+        return Err(invalid(format!(
+            "The role with name {} cannot be found.",
+            role.rsplit('/').next().unwrap_or(&role)
+        )));
     }
     let subnets = cx.p.list("subnets");
     if subnets.is_empty() {
@@ -71,7 +82,8 @@ fn wanted_nodegroup(cx: &Cx<'_>, name: &str, cluster: &Value) -> Result<(Value, 
         return Err(invalid("Subnets are not part of the VPC of the cluster"));
     }
     let scaling = scaling(&cx.p.sub("scalingConfig"), &json!({"minSize": 1, "maxSize": 2, "desiredSize": 2}))?;
-    let template = if cx.p.has("launchTemplate") { Some(launch::find(&cx.tx, &cx.p.sub("launchTemplate"))?) } else { None };
+    let template =
+        if cx.p.has("launchTemplate") { Some(launch::find(&cx.tx, &cx.p.sub("launchTemplate"))?) } else { None };
     if let Some(template) = &template {
         launch::check(template, &cx.p)?;
         let vpc = cluster["resourcesVpcConfig"]["vpcId"].as_str().unwrap_or_default();
@@ -126,7 +138,8 @@ pub fn node_version(p: &Params, cluster: &Value, template: Option<&Template>) ->
         return Err(invalid(format!("unsupported Kubernetes version {version}")));
     };
     if versions::index(&version) > versions::index(of_cluster) {
-        let message = format!("Requested Nodegroup Kubernetes version {version} is newer than the cluster's {of_cluster}");
+        let message =
+            format!("Requested Nodegroup Kubernetes version {version} is newer than the cluster's {of_cluster}");
         return Err(invalid(message));
     }
     Ok((version, p.or("releaseVersion", &format!("{}-20251016", offer.patch)).to_owned()))

@@ -10,7 +10,14 @@ use crate::aws::{Cx, due};
 /// Keeps the record of an update that ends `kind` (of durations) from now; returns it as EKS shows it.
 ///
 /// `about` names the node group or add-on that it is of; none for the cluster itself.
-pub fn record(cx: &mut Cx<'_>, cluster: &str, about: Option<(&str, &str)>, what: &str, params: &[(&str, String)], kind: &str) -> Value {
+pub fn record(
+    cx: &mut Cx<'_>,
+    cluster: &str,
+    about: Option<(&str, &str)>,
+    what: &str,
+    params: &[(&str, String)],
+    kind: &str,
+) -> Value {
     let id = uuid::Uuid::new_v4().to_string();
     let params: Vec<Value> = params.iter().map(|(name, value)| json!({"type": name, "value": value})).collect();
     let mut doc = json!({
@@ -90,7 +97,12 @@ pub fn cluster_config(cx: &mut Cx<'_>) -> Outcome {
         }
         _ => {
             let on = cx.p.flag("deletionProtection").unwrap_or(false);
-            change(&mut doc, "deletionProtection", json!(on), "No changes needed for the deletion protection provided")?;
+            change(
+                &mut doc,
+                "deletionProtection",
+                json!(on),
+                "No changes needed for the deletion protection provided",
+            )?;
             ("DeletionProtectionUpdate", vec![("DeletionProtection", on.to_string())])
         }
     };
@@ -131,7 +143,9 @@ fn vpc_change(cx: &mut Cx<'_>, doc: &mut Value) -> Result<Change, ApiError> {
         params.push(("SecurityGroupIds", json!(groups).to_string()));
         config["securityGroupIds"] = json!(groups);
     }
-    for (member, kind) in [("endpointPublicAccess", "EndpointPublicAccess"), ("endpointPrivateAccess", "EndpointPrivateAccess")] {
+    for (member, kind) in
+        [("endpointPublicAccess", "EndpointPublicAccess"), ("endpointPrivateAccess", "EndpointPrivateAccess")]
+    {
         if let Some(on) = p.flag(member) {
             config[member] = json!(on);
             params.push((kind, on.to_string()));
@@ -142,7 +156,12 @@ fn vpc_change(cx: &mut Cx<'_>, doc: &mut Value) -> Result<Change, ApiError> {
         params.push(("PublicAccessCidrs", config["publicAccessCidrs"].to_string()));
     }
     cluster::check_endpoints(&config)?;
-    change(doc, "resourcesVpcConfig", config, "Cluster is already at the desired configuration with the given VPC config")?;
+    change(
+        doc,
+        "resourcesVpcConfig",
+        config,
+        "Cluster is already at the desired configuration with the given VPC config",
+    )?;
     Ok((if moves { "VpcConfigUpdate" } else { "EndpointAccessUpdate" }, params))
 }
 
@@ -171,7 +190,9 @@ pub fn cluster_version(cx: &mut Cx<'_>) -> Outcome {
     let version = need(&cx.p, "version")?;
     let before = doc["version"].as_str().unwrap_or_default().to_owned();
     if version == before {
-        return Err(invalid(format!("Cluster is already at the desired configuration with Kubernetes version {version}")));
+        return Err(invalid(format!(
+            "Cluster is already at the desired configuration with Kubernetes version {version}"
+        )));
     }
     let Some(offer) = versions::offer(&version) else {
         return Err(invalid(format!("unsupported Kubernetes version {version}")));
@@ -185,7 +206,9 @@ pub fn cluster_version(cx: &mut Cx<'_>) -> Outcome {
         ng["clusterName"] == json!(name) && minor(ng["version"].as_str().unwrap_or_default()) + 3 < minor(&version)
     });
     if behind {
-        return Err(invalid(format!("Nodegroups of cluster {name} must be updated before the cluster goes to {version}")));
+        return Err(invalid(format!(
+            "Nodegroups of cluster {name} must be updated before the cluster goes to {version}"
+        )));
     }
     doc["status"] = json!("UPDATING");
     let next = match cx.fails {

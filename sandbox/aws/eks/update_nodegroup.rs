@@ -40,7 +40,9 @@ pub fn config(cx: &mut Cx<'_>) -> Outcome {
         change_taints(&cx.p.sub("taints"), &mut doc["taints"], &mut params)?;
     }
     if let Some(config) = cx.p.at("updateConfig") {
-        for (member, kind) in [("maxUnavailable", "MaxUnavailable"), ("maxUnavailablePercentage", "MaxUnavailablePercentage")] {
+        for (member, kind) in
+            [("maxUnavailable", "MaxUnavailable"), ("maxUnavailablePercentage", "MaxUnavailablePercentage")]
+        {
             if !config[member].is_null() {
                 params.push((kind, config[member].to_string()));
             }
@@ -136,7 +138,10 @@ pub fn version(cx: &mut Cx<'_>) -> Outcome {
     } else if doc["launchTemplate"].is_null() {
         None
     } else {
-        Some(launch::find(&cx.tx, &Params(json!({"id": doc["launchTemplate"]["id"], "version": doc["launchTemplate"]["version"]})))?)
+        Some(launch::find(
+            &cx.tx,
+            &Params(json!({"id": doc["launchTemplate"]["id"], "version": doc["launchTemplate"]["version"]})),
+        )?)
     };
     let (version, release) = nodegroup::node_version(&cx.p, &cluster, template.as_ref())?;
     if let Some(template) = &template {

@@ -22,12 +22,48 @@ pub struct Offer {
 
 /// What is offered, oldest first.
 pub const OFFERS: &[Offer] = &[
-    Offer { version: "1.29", patch: "1.29.15", platform: "eks.36", extended: true, dates: [1_705_968_000, 1_742_688_000, 1_774_224_000] },
-    Offer { version: "1.30", patch: "1.30.14", platform: "eks.34", extended: true, dates: [1_716_422_400, 1_753_228_800, 1_784_764_800] },
-    Offer { version: "1.31", patch: "1.31.13", platform: "eks.30", extended: true, dates: [1_727_308_800, 1_764_115_200, 1_795_651_200] },
-    Offer { version: "1.32", patch: "1.32.9", platform: "eks.23", extended: false, dates: [1_737_590_400, 1_774_224_000, 1_805_760_000] },
-    Offer { version: "1.33", patch: "1.33.5", platform: "eks.16", extended: false, dates: [1_748_476_800, 1_785_283_200, 1_816_819_200] },
-    Offer { version: "1.34", patch: "1.34.1", platform: "eks.9", extended: false, dates: [1_759_363_200, 1_796_169_600, 1_827_705_600] },
+    Offer {
+        version: "1.29",
+        patch: "1.29.15",
+        platform: "eks.36",
+        extended: true,
+        dates: [1_705_968_000, 1_742_688_000, 1_774_224_000],
+    },
+    Offer {
+        version: "1.30",
+        patch: "1.30.14",
+        platform: "eks.34",
+        extended: true,
+        dates: [1_716_422_400, 1_753_228_800, 1_784_764_800],
+    },
+    Offer {
+        version: "1.31",
+        patch: "1.31.13",
+        platform: "eks.30",
+        extended: true,
+        dates: [1_727_308_800, 1_764_115_200, 1_795_651_200],
+    },
+    Offer {
+        version: "1.32",
+        patch: "1.32.9",
+        platform: "eks.23",
+        extended: false,
+        dates: [1_737_590_400, 1_774_224_000, 1_805_760_000],
+    },
+    Offer {
+        version: "1.33",
+        patch: "1.33.5",
+        platform: "eks.16",
+        extended: false,
+        dates: [1_748_476_800, 1_785_283_200, 1_816_819_200],
+    },
+    Offer {
+        version: "1.34",
+        patch: "1.34.1",
+        platform: "eks.9",
+        extended: false,
+        dates: [1_759_363_200, 1_796_169_600, 1_827_705_600],
+    },
 ];
 
 /// Version of clusters that ask for none.
