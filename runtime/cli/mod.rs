@@ -16,6 +16,7 @@ mod settings;
 mod signals;
 mod state;
 mod steps;
+mod watch;
 
 use crate::{
     error::{Class, Error},
@@ -41,6 +42,7 @@ enum Verb {
     Run(run::Run),
     Plan(plan::Plan),
     Destroy(destroy::Destroy),
+    Watch(watch::Watch),
     Steps(steps::Steps),
     Settings(settings::Settings),
     Check(check::Check),
@@ -119,6 +121,7 @@ pub fn main() -> ExitCode {
         Verb::Run(verb) => verb.carry_out(),
         Verb::Plan(verb) => verb.carry_out(),
         Verb::Destroy(verb) => verb.carry_out(),
+        Verb::Watch(verb) => verb.carry_out(),
         Verb::Steps(verb) => verb.carry_out(),
         Verb::Settings(verb) => verb.carry_out(),
         Verb::Check(verb) => verb.carry_out(),

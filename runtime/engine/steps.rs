@@ -59,6 +59,10 @@ pub struct Pass<'a> {
     pub outputs: Mutex<BTreeMap<String, Value>>,
     /// The first error of each failed step.
     pub errors: Mutex<BTreeMap<String, Diagnostic>>,
+    /// When given, only these steps run, and those that need one whose output changed; all others keep what is recorded.
+    pub stale: Option<BTreeSet<String>>,
+    /// Steps that ran, and whether their output changed by it.
+    pub ran: Mutex<BTreeMap<String, bool>>,
 }
 
 impl<'a> Pass<'a> {
@@ -74,7 +78,24 @@ impl<'a> Pass<'a> {
             let steps = state.steps.iter().filter(|(step, _)| !chosen.contains(*step));
             steps.filter_map(|(step, it)| Some((step.clone(), it.outputs.clone()?))).collect()
         });
-        Self { engine, playbook, runtime, jobs, chosen, outputs: Mutex::new(recorded), errors: Mutex::default() }
+        Self { engine, playbook, runtime, jobs, chosen, outputs: Mutex::new(recorded), errors: Mutex::default(), stale: None, ran: Mutex::default() }
+    }
+
+    /// A pass over what is stale and what depends on it.
+    pub fn over_stale(engine: &'a Engine, playbook: &'a Playbook, runtime: Handle, jobs: usize, stale: BTreeSet<String>) -> Self {
+        let all = playbook.steps.iter().map(|step| step.name.clone()).collect();
+        let recorded = engine.log.with(|state| {
+            state.steps.iter().filter_map(|(step, it)| Some((step.clone(), it.outputs.clone()?))).collect()
+        });
+        let pass = Self::new(engine, playbook, runtime, jobs, all);
+        Self { stale: Some(stale), outputs: Mutex::new(recorded), ..pass }
+    }
+
+    /// Whether the recorded output of `step` still holds.
+    fn keeps(&self, step: &Step) -> bool {
+        let Some(stale) = &self.stale else { return false };
+        let ran = super::locked(&self.ran);
+        !stale.contains(&step.name) && !step.needs.iter().any(|need| ran.get(need) == Some(&true))
     }
 
     /// Runs the chosen steps. Blocks; call it from outside the async runtime.
@@ -106,8 +127,12 @@ impl<'a> Pass<'a> {
         let began = Instant::now();
         let name = step.name.as_str();
         let reporter = &self.engine.reporter;
+        if self.keeps(step) {
+            return true;
+        }
         if !step.when {
-            super::locked(&self.outputs).insert(name.to_owned(), Value::Null);
+            let former = super::locked(&self.outputs).insert(name.to_owned(), Value::Null);
+            super::locked(&self.ran).insert(name.to_owned(), former.is_some_and(|former| !former.is_null()));
             reporter.hear(&Event::StepSkipped { step: name.to_owned(), why: "switched off".to_owned() });
             return true;
         }
@@ -119,7 +144,8 @@ impl<'a> Pass<'a> {
         match self.tried(step, began) {
             Ok(outcome) => {
                 let changed = self.engine.changed().iter().skip(before).filter(|(by, _, _)| by == name).count();
-                super::locked(&self.outputs).insert(name.to_owned(), outcome.output);
+                let former = super::locked(&self.outputs).insert(name.to_owned(), outcome.output.clone());
+                super::locked(&self.ran).insert(name.to_owned(), former.as_ref() != Some(&outcome.output));
                 reporter.hear(&Event::StepDone {
                     step: name.to_owned(),
                     took_s: began.elapsed().as_secs_f64(),
