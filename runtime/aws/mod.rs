@@ -5,6 +5,7 @@
 
 pub mod autoscaling;
 pub mod ec2;
+pub mod eks;
 pub mod elb;
 pub mod error;
 pub mod iam;
@@ -13,6 +14,7 @@ mod object;
 pub mod sending;
 pub mod servicequotas;
 pub mod sts;
+mod valid;
 
 use crate::{
     bind::Registry,
@@ -46,6 +48,7 @@ const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 pub fn register(registry: &mut Registry) {
     autoscaling::register(registry);
     ec2::register(registry);
+    eks::register(registry);
     elb::register(registry);
     iam::register(registry);
     leftovers::register(registry);
