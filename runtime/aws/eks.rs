@@ -5,6 +5,7 @@ pub mod addon;
 pub mod cluster;
 pub mod nodegroup;
 mod nodegroup_diff;
+mod nodegroup_sent;
 pub mod token;
 mod version;
 pub mod versions;

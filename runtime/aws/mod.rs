@@ -11,6 +11,9 @@ pub mod error;
 pub mod iam;
 pub mod leftovers;
 mod object;
+pub mod rds;
+pub mod route53;
+pub mod s3;
 pub mod sending;
 pub mod servicequotas;
 pub mod sts;
@@ -52,6 +55,9 @@ pub fn register(registry: &mut Registry) {
     elb::register(registry);
     iam::register(registry);
     leftovers::register(registry);
+    rds::register(registry);
+    route53::register(registry);
+    s3::register(registry);
     servicequotas::register(registry);
     sts::register(registry);
 }

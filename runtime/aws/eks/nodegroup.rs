@@ -1,6 +1,10 @@
 //! `aws::eks::nodegroup`.
 
-use super::{broken, check_name, issue, nodegroup_diff, sorted, tag, unsorted};
+use super::{
+    broken, check_name, issue, nodegroup_diff,
+    nodegroup_sent::{new_bounds, new_labels, new_taints, read_taint, sent_taint, sent_template},
+    sorted, tag, unsorted,
+};
 use crate::{
     aws::{
         self,
@@ -11,10 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 use async_trait::async_trait;
-use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, LaunchTemplateSpecification, NodegroupScalingConfig, TaintEffect, UpdateLabelsPayload,
-    UpdateTaintsPayload,
-};
+use aws_sdk_eks::types::{AmiTypes, CapacityTypes, NodegroupScalingConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -98,7 +99,8 @@ pub enum TemplateVersion {
 }
 
 impl TemplateVersion {
-    fn text(&self) -> String {
+    /// The number as a text.
+    pub fn text(&self) -> String {
         match self {
             TemplateVersion::Number(number) => number.to_string(),
             TemplateVersion::Text(text) => text.clone(),
@@ -302,46 +304,6 @@ impl Resource for Nodegroup {
     }
 }
 
-fn sent_template(template: &LaunchTemplate) -> LaunchTemplateSpecification {
-    LaunchTemplateSpecification::builder().id(&template.id).version(template.version.text()).build()
-}
-
-fn sent_taint(taint: &Taint) -> aws_sdk_eks::types::Taint {
-    let effect = match taint.effect.as_str() {
-        "NoExecute" => TaintEffect::NoExecute,
-        "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
-        _ => TaintEffect::NoSchedule,
-    };
-    aws_sdk_eks::types::Taint::builder().key(&taint.key).value(&taint.value).effect(effect).build()
-}
-
-/// New bounds; the number of nodes only where they would not hold it.
-fn new_bounds(wanted: Scaling, now: Scaling) -> NodegroupScalingConfig {
-    let held = now.desired.clamp(wanted.min, wanted.max);
-    let desired = (held != now.desired).then_some(held);
-    NodegroupScalingConfig::builder().min_size(wanted.min).max_size(wanted.max).set_desired_size(desired).build()
-}
-
-fn new_labels(wanted: &BTreeMap<String, String>, changes: &[Change]) -> UpdateLabelsPayload {
-    let keys = changes.iter().filter_map(|change| change.field.strip_prefix("labels."));
-    let (set, unset): (Vec<&str>, Vec<&str>) = keys.partition(|key| wanted.contains_key(*key));
-    let set = set.into_iter().filter_map(|key| Some((key.to_owned(), wanted.get(key)?.clone()))).collect();
-    let unset: Vec<String> = unset.into_iter().map(str::to_owned).collect();
-    UpdateLabelsPayload::builder()
-        .set_add_or_update_labels(Some(set))
-        .set_remove_labels((!unset.is_empty()).then_some(unset))
-        .build()
-}
-
-fn new_taints(wanted: Option<&[Taint]>, now: &[Taint]) -> UpdateTaintsPayload {
-    let wanted = wanted.unwrap_or_default();
-    let stays = |taint: &&Taint| wanted.iter().any(|one| one.key == taint.key && one.effect == taint.effect);
-    UpdateTaintsPayload::builder()
-        .set_add_or_update_taints(Some(wanted.iter().map(sent_taint).collect()))
-        .set_remove_taints(Some(now.iter().filter(|taint| !stays(taint)).map(sent_taint).collect()))
-        .build()
-}
-
 async fn observe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<NodegroupObserved>> {
     let aws = aws::clients(cx).await?;
     let describe = aws.eks().describe_nodegroup().cluster_name(cluster).nodegroup_name(name);
@@ -385,28 +347,10 @@ fn observed(group: &aws_sdk_eks::types::Nodegroup) -> Result<NodegroupObserved> 
     })
 }
 
-fn read_taint(taint: &aws_sdk_eks::types::Taint) -> Taint {
-    let effect = match taint.effect() {
-        Some(TaintEffect::NoExecute) => "NoExecute",
-        Some(TaintEffect::PreferNoSchedule) => "PreferNoSchedule",
-        _ => "NoSchedule",
-    };
-    let own = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    Taint { key: own(taint.key()), value: own(taint.value()), effect: effect.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn the_number_of_nodes_changes_only_as_far_as_it_must() {
-        let now = Scaling { min: 1, desired: 7, max: 10 };
-        assert_eq!(new_bounds(Scaling { min: 1, desired: 2, max: 20 }, now).desired_size(), None);
-        assert_eq!(new_bounds(Scaling { min: 1, desired: 2, max: 5 }, now).desired_size(), Some(5));
-        assert_eq!(new_bounds(Scaling { min: 8, desired: 8, max: 9 }, now).desired_size(), Some(8));
-    }
 
     #[test]
     fn bounds_must_hold_together() {
