@@ -178,6 +178,9 @@ impl Env {
         }
         let garbage = std::mem::take(&mut cx.garbage);
         cx.tx.commit()?;
+        for blob in &garbage {
+            self.blobs.delete(blob);
+        }
         Ok(reply)
     }
 
