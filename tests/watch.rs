@@ -1,0 +1,147 @@
+//! `watch`, driven as editors drive it.
+
+use crate::support::{Place, until};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const SCRIPT: &str = r#"import "helper" as helper;
+let cfg = settings(#{ size: 1, color: "red" });
+
+// The first.
+step("a", || helper::twice(cfg.size));
+
+step("b", |a| #{ from: a, color: cfg.color });
+
+step("c", || "alone");
+"#;
+const HELPER: &str = "fn twice(n) { n * 2 }\nfn other(n) { n }\n";
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Watching {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+impl Watching {
+    fn start(place: &Place) -> Self {
+        place.write("p.rhai", SCRIPT);
+        place.write("helper.rhai", HELPER);
+        place.write("settings.yaml", "size: 1\n");
+        let mut command = place.command(&["watch", "p.rhai", "--settings", "settings.yaml", "--json"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("watch starts");
+        let lines = collected(child.stdout.take().expect("standard output"));
+        let errors = collected(child.stderr.take().expect("standard error"));
+        let watching = Self { child, lines, errors };
+        assert_eq!(watching.ran(|| {}), ["a", "b", "c"], "the first pass runs everything");
+        watching
+    }
+
+    fn ended_runs(&self) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.contains("\"event\":\"run_ended\"")).count()
+    }
+
+    /// The steps that run because of `edit`, sorted.
+    fn ran(&self, edit: impl FnOnce()) -> Vec<String> {
+        let before = self.ended_runs();
+        let from = if before == 0 { 0 } else { self.lines.lock().unwrap().len() };
+        edit();
+        until("a run ends", LIMIT, || self.ended_runs() > before);
+        let lines = self.lines.lock().unwrap();
+        let events = lines[from..].iter().map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
+        let started = events.filter(|event| event["event"] == "step_started");
+        let mut steps: Vec<String> = started.map(|event| event["step"].as_str().unwrap_or("?").to_owned()).collect();
+        steps.sort();
+        steps
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn collected(from: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let into = lines.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            into.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
+
+fn edited(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "`{from}` is missing in {text}");
+    text.replace(from, to)
+}
+
+/// vim: the old file becomes a backup, a new file gets the name, the backup goes.
+fn save_as_vim(path: &Path, text: &str) {
+    let backup = path.with_extension("rhai~");
+    std::fs::rename(path, &backup).unwrap();
+    std::fs::write(path, text).unwrap();
+    std::fs::remove_file(backup).unwrap();
+}
+
+/// VS Code: the file is truncated and written in place, in pieces.
+fn save_as_vscode(path: &Path, text: &str) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).unwrap();
+    let (first, second) = text.split_at(text.len() / 2);
+    file.write_all(first.as_bytes()).unwrap();
+    file.flush().unwrap();
+    file.write_all(second.as_bytes()).unwrap();
+}
+
+/// `sed -i`: a new file beside it takes the name.
+fn save_as_sed(path: &Path, from: &str, to: &str) {
+    let status = Command::new("sed").args(["-i", &format!("s/{from}/{to}/")]).arg(path).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn only_what_an_edit_changed_runs_again() {
+    let place = Place::new();
+    let watching = Watching::start(&place);
+    let script = place.path().join("p.rhai");
+    let helper = place.path().join("helper.rhai");
+
+    let code = edited(SCRIPT, "\"alone\"", "\"alone now\"");
+    assert_eq!(watching.ran(|| save_as_vim(&script, &code)), ["c"]);
+    let code = edited(&code, "helper::twice(cfg.size)", "helper::twice(cfg.size) + 1");
+    assert_eq!(watching.ran(|| save_as_vscode(&script, &code)), ["a", "b"], "its output changed");
+    assert_eq!(watching.ran(|| save_as_sed(&script, "alone now", "alone again")), ["c"]);
+    let doubled = edited(HELPER, "n * 2", "n + n");
+    assert_eq!(watching.ran(|| std::fs::write(&helper, &doubled).unwrap()), ["a"], "the same output changes nothing else");
+    assert_eq!(watching.ran(|| drop(place.write("settings.yaml", "size: 1\ncolor: blue\n"))), ["b"]);
+}
+
+#[test]
+fn comments_run_nothing_and_mistakes_are_waited_out() {
+    let place = Place::new();
+    let watching = Watching::start(&place);
+    let script = place.path().join("p.rhai");
+    let runs = watching.ended_runs();
+
+    std::fs::write(&script, edited(SCRIPT, "// The first.", "// The very first.\n")).unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(watching.ended_runs(), runs, "a comment runs nothing");
+
+    std::fs::write(&script, edited(SCRIPT, "step(\"c\", ||", "step(\"c\", |")).unwrap();
+    until("the mistake is shown", LIMIT, || {
+        watching.errors.lock().unwrap().iter().any(|line| line.contains("p.rhai:"))
+    });
+    assert_eq!(watching.ended_runs(), runs);
+    let mended = edited(SCRIPT, "\"alone\"", "\"mended\"");
+    assert_eq!(watching.ran(|| std::fs::write(&script, mended).unwrap()), ["c"]);
+}
