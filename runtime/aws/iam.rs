@@ -7,6 +7,8 @@ mod document;
 pub mod oidc_provider;
 pub mod policy;
 pub mod role;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod user;
 
 use crate::{

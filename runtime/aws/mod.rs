@@ -9,6 +9,8 @@ pub mod eks;
 pub mod elb;
 pub mod error;
 pub mod iam;
+#[cfg(all(test, feature = "sandbox"))]
+mod lab;
 pub mod leftovers;
 mod object;
 pub mod rds;

@@ -2,6 +2,8 @@
 
 pub mod bucket;
 mod bucket_calls;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod try_access;
 
 use crate::{
