@@ -23,6 +23,8 @@ pub mod dispatch;
 pub mod due;
 pub mod ec2;
 pub mod eks;
+pub mod elb;
+pub mod elbv2;
 pub mod fleet;
 pub mod http;
 pub mod iam;
@@ -31,6 +33,7 @@ pub mod query;
 pub mod rest;
 pub mod s3;
 pub mod server;
+pub mod service_quotas;
 pub mod sts;
 pub mod xml;
 
@@ -84,6 +87,9 @@ pub const SERVICES: &[Service] = &[
     eks::SERVICE,
     autoscaling::SERVICE,
     s3::SERVICE,
+    elb::SERVICE,
+    elbv2::SERVICE,
+    service_quotas::SERVICE,
 ];
 
 /// Ends the transient states of a region that are over, service by service. Each call begins with it, in a
@@ -92,6 +98,7 @@ pub fn settle(tx: &mut Tx<'_>, env: &Env, region: &str) {
     ec2::settle(tx, &env.clock);
     eks::settle(tx, env, region);
     autoscaling::settle(tx, env);
+    elbv2::settle(tx, env);
 }
 
 /// One call in the hands of its handler.

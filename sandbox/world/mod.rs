@@ -13,6 +13,8 @@
 mod balancers;
 mod volumes;
 
+pub use balancers::hosted_zone;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
