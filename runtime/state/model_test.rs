@@ -49,14 +49,16 @@ enum Move {
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
-        12 => (0..2_usize, 1..12_u8).prop_map(|(run, turns)| Move::Turns(run, turns)),
-        3 => (1..40_u8).prop_map(Move::Time),
+        6 => (0..2_usize, 1..9_u8).prop_map(|(run, turns)| Move::Turns(run, turns)),
+        4 => (0..2_usize, 20..=250_u8).prop_map(|(run, turns)| Move::Turns(run, turns)),
+        2 => (1..8_u8).prop_map(Move::Time),
+        2 => (40..70_u8).prop_map(Move::Time),
         2 => (0..2_usize, 50..120_u8).prop_map(|(run, seconds)| Move::Sleep(run, seconds)),
-        2 => (0..2_usize).prop_map(Move::Kill),
+        1 => (0..2_usize).prop_map(Move::Kill),
         1 => (0..2_usize).prop_map(Move::LoseRequest),
         1 => (0..2_usize).prop_map(Move::LoseReply),
     ];
-    proptest::collection::vec(one, 1..160)
+    proptest::collection::vec(one, 1..60)
 }
 
 /// Clocks of one machine, in seconds: true time, how much its clock of day is ahead, how long it slept.
@@ -197,7 +199,7 @@ fn timing() -> Timing {
         heartbeat: seconds(TTL_S / 3),
         margin: seconds(MARGIN_S),
         patience: Duration::ZERO,
-        snapshot_every: 3,
+        snapshot_every: 2,
     }
 }
 
@@ -320,7 +322,7 @@ fn check(store: &Arc<InMemory>, acknowledged: &[Acknowledged]) -> Result<(), Tes
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
 }
 
 proptest! {
