@@ -49,7 +49,7 @@ const DURATIONS: &[(&str, u64)] = &[
     ("eks-cluster-delete", 8 * 60),
     ("eks-update", 5 * 60),
     ("eks-version-update", 10 * 60),
-    ("eks-addon", 60),
+    ("eks-addon", 120),
     ("eks-addon-delete", 30),
     ("eks-nodegroup", 4 * 60),
     ("eks-nodegroup-delete", 5 * 60),
