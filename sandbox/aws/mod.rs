@@ -30,7 +30,9 @@ pub mod http;
 pub mod iam;
 pub mod params;
 pub mod query;
+pub mod rds;
 pub mod rest;
+pub mod route53;
 pub mod s3;
 pub mod server;
 pub mod service_quotas;
@@ -90,6 +92,8 @@ pub const SERVICES: &[Service] = &[
     elb::SERVICE,
     elbv2::SERVICE,
     service_quotas::SERVICE,
+    rds::SERVICE,
+    route53::SERVICE,
 ];
 
 /// Ends the transient states of a region that are over, service by service. Each call begins with it, in a
@@ -99,6 +103,8 @@ pub fn settle(tx: &mut Tx<'_>, env: &Env, region: &str) {
     eks::settle(tx, env, region);
     autoscaling::settle(tx, env);
     elbv2::settle(tx, env);
+    rds::settle(tx, env);
+    route53::settle(tx, env);
 }
 
 /// One call in the hands of its handler.
