@@ -179,6 +179,15 @@ fn hint(code: &str, call: &str, message: &str, class: Class) -> Option<String> {
             "the credentials have expired: get new ones (`aws sso login`), then run the same command again".into(),
         );
     }
+    if matches!(code, "PermanentRedirect" | "IllegalLocationConstraintException" | "AuthorizationHeaderMalformed") {
+        return Some("the bucket is in another region: set `region` to the one that the message names".into());
+    }
+    if code == "OptInRequired" {
+        return Some(
+            "the account has not enabled this region or service: enable it in the console, or set another region"
+                .into(),
+        );
+    }
     if class == Class::Denied {
         if matches!(code, "InvalidClientTokenId" | "UnrecognizedClientException" | "InvalidAccessKeyId" | "AuthFailure")
         {
@@ -324,6 +333,8 @@ mod tests {
         );
         assert_eq!(error.code.as_deref(), Some("VpcLimitExceeded"));
         assert!(error.hint.unwrap().contains("L-F678F1CE"));
+        let elsewhere = refused("S3 HeadBucket", Some("PermanentRedirect"), None, None, 301);
+        assert!(elsewhere.hint.unwrap().contains("another region"));
         let denied = refused("EC2 CreateVpc", Some("UnauthorizedOperation"), None, None, 403);
         assert!(denied.hint.unwrap().contains("`ec2:CreateVpc`"));
     }

@@ -16,6 +16,8 @@ mod object;
 pub mod rds;
 pub mod route53;
 pub mod s3;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod sending;
 pub mod servicequotas;
 pub mod sts;
