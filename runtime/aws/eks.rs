@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod nodegroup;
 mod nodegroup_diff;
 mod nodegroup_sent;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod token;
 mod version;
 pub mod versions;
@@ -16,7 +18,7 @@ use crate::{
     aws,
     bind::{Readiness, Registry},
     cx::Cx,
-    error::{Error, Result},
+    error::{Class, Error, Result},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -50,6 +52,22 @@ async fn tag(cx: &Cx, arn: &str, wanted: &BTreeMap<String, String>) -> Result<()
     Ok(())
 }
 
+/// A change while another is under way is refused, which passes.
+fn unless_busy(error: impl Into<Error>) -> Error {
+    let error: Error = error.into();
+    if error.class == Class::InUse { Error { class: Class::Passing, ..error } } else { error }
+}
+
+/// A role that was made a moment ago is not known to EKS yet, which passes.
+fn unless_unseen(error: impl Into<Error>) -> Error {
+    let error: Error = error.into();
+    let said = error.cause.as_deref().unwrap_or_default().to_lowercase();
+    let about_identity = said.contains("role") || said.contains("principal");
+    let code = error.code.as_deref();
+    let refused = matches!(code, Some("InvalidParameterException" | "InvalidRequestException"));
+    if refused && about_identity { Error { class: Class::Passing, ..error } } else { error }
+}
+
 /// Refuses names that EKS would refuse: 1 to `longest` letters, digits, `-` and `_`, of which the first is no sign.
 fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -81,6 +99,17 @@ fn broken(status: &str, issues: &[String]) -> Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_is_tried_again() {
+        let error = |code: &str, cause: &str| Error::new(Class::Invalid, "x").code(code).because(cause);
+        let role =
+            error("InvalidParameterException", "Role with arn: x, could not be assumed because it does not exist");
+        assert_eq!(unless_unseen(role).class, Class::Passing);
+        let other = error("InvalidParameterException", "Subnets specified must be in at least two different AZs");
+        assert_eq!(unless_unseen(other).class, Class::Invalid);
+        assert_eq!(unless_busy(Error::new(Class::InUse, "x")).class, Class::Passing);
+    }
 
     #[test]
     fn names_follow_the_rule_of_eks() {

@@ -1,6 +1,6 @@
 //! `aws::eks::access_entry`.
 
-use super::{sorted, tag, unsorted};
+use super::{sorted, tag, unless_unseen, unsorted};
 use crate::{
     aws::{
         self,
@@ -139,7 +139,8 @@ impl Resource for AccessEntry {
             .set_tags(Some(unsorted(&cx.tags(&args.tags))))
             .client_request_token(token)
             .send()
-            .await?;
+            .await
+            .map_err(unless_unseen)?;
         // Its policies are a difference, which the engine sees next.
         Ok(observed(made.access_entry().ok_or_else(|| absent("the access entry"))?, Vec::new()))
     }

@@ -1,6 +1,6 @@
 //! `aws::eks::addon`.
 
-use super::{broken, issue, sorted, tag, unsorted};
+use super::{broken, issue, sorted, tag, unless_busy, unless_unseen, unsorted};
 use crate::{
     aws::{
         self,
@@ -130,7 +130,8 @@ impl Resource for Addon {
             .set_tags(Some(unsorted(&cx.tags(&args.tags))))
             .client_request_token(token)
             .send()
-            .await?;
+            .await
+            .map_err(unless_unseen)?;
         Ok(observed(made.addon().ok_or_else(|| absent("the add-on"))?))
     }
 
@@ -153,7 +154,8 @@ impl Resource for Addon {
             .set_configuration_values(configuration.map(sent))
             .resolve_conflicts(ResolveConflicts::Overwrite)
             .send()
-            .await?;
+            .await
+            .map_err(unless_busy)?;
         Ok(())
     }
 

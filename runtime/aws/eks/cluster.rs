@@ -1,6 +1,6 @@
 //! `aws::eks::cluster` and `aws::eks::find_cluster`.
 
-use super::{broken, check_name, issue, sorted, tag, unsorted, version};
+use super::{broken, check_name, issue, sorted, tag, unless_busy, unless_unseen, unsorted, version};
 use crate::{
     aws::{
         self,
@@ -214,7 +214,8 @@ impl Resource for Cluster {
             .set_tags(Some(unsorted(&cx.tags(&args.tags))))
             .client_request_token(token)
             .send()
-            .await?;
+            .await
+            .map_err(unless_unseen)?;
         observed(made.cluster().ok_or_else(|| absent("the cluster"))?, aws.region())
     }
 
@@ -228,7 +229,8 @@ impl Resource for Cluster {
         }
         if touches(changes, "version") {
             version::check_step(&observed.version, &args.version)?;
-            eks.update_cluster_version().name(&args.name).version(&args.version).send().await?;
+            let update = eks.update_cluster_version().name(&args.name).version(&args.version);
+            update.send().await.map_err(unless_busy)?;
             return Ok(());
         }
         let update = eks.update_cluster_config().name(&args.name);
@@ -248,7 +250,7 @@ impl Resource for Cluster {
         } else {
             return Ok(());
         };
-        update.send().await?;
+        update.send().await.map_err(unless_busy)?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::{
     broken, check_name, issue, nodegroup_diff,
     nodegroup_sent::{new_bounds, new_labels, new_taints, read_taint, sent_taint, sent_template},
-    sorted, tag, unsorted,
+    sorted, tag, unless_busy, unless_unseen, unsorted,
 };
 use crate::{
     aws::{
@@ -269,7 +269,8 @@ impl Resource for Nodegroup {
             .set_tags(Some(unsorted(&cx.tags(&args.tags))))
             .client_request_token(token)
             .send()
-            .await?;
+            .await
+            .map_err(unless_unseen)?;
         observed(made.nodegroup().ok_or_else(|| absent("the node group"))?)
     }
 
@@ -286,10 +287,11 @@ impl Resource for Nodegroup {
                 .set_labels(touches(changes, "labels").then(|| new_labels(&args.labels, changes)))
                 .set_taints(touches(changes, "taints").then(|| new_taints(args.taints.as_deref(), &observed.taints)))
                 .send()
-                .await?;
+                .await
+                .map_err(unless_busy)?;
         } else if let Some(template) = args.launch_template.as_ref().filter(|_| touches(changes, "launch_template")) {
             let update = aws.eks().update_nodegroup_version().cluster_name(&args.cluster).nodegroup_name(&args.name);
-            update.launch_template(sent_template(template)).send().await?;
+            update.launch_template(sent_template(template)).send().await.map_err(unless_busy)?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::{
     },
     bind::{Change, Ownership, Resource, compare},
     cx::Cx,
-    error::{Error, Result},
+    error::{Class, Error, Result},
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -159,7 +159,8 @@ impl Resource for Role {
             .set_max_session_duration(args.max_session_s)
             .set_tags(Some(sent_tags(&cx.tags(&args.tags))?))
             .send()
-            .await?;
+            .await
+            .map_err(unless_unseen)?;
         let role = made.role().ok_or_else(|| absent("the role"))?;
         // What is attached to it is a difference, which the engine sees next.
         Ok(RoleObserved {
@@ -173,7 +174,8 @@ impl Resource for Role {
         let iam = aws.iam();
         if touches(changes, "trust") {
             let document = document::trust(&args.trust).to_string();
-            iam.update_assume_role_policy().role_name(&args.name).policy_document(document).send().await?;
+            let update = iam.update_assume_role_policy().role_name(&args.name).policy_document(document);
+            update.send().await.map_err(unless_unseen)?;
         }
         if touches(changes, "description") || touches(changes, "max_session_s") {
             iam.update_role()
@@ -211,6 +213,13 @@ impl Resource for Role {
         }
         gone(iam.delete_role().role_name(&observed.name).send().await.map_err(Error::from))
     }
+}
+
+/// A principal that was made a moment ago is not known to all of IAM yet, which passes.
+fn unless_unseen(error: impl Into<Error>) -> Error {
+    let error: Error = error.into();
+    let unseen = error.cause.as_deref().is_some_and(|cause| cause.contains("Invalid principal in policy"));
+    if unseen { Error { class: Class::Passing, ..error } } else { error }
 }
 
 fn key(name: &str) -> String {

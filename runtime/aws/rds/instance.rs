@@ -13,7 +13,7 @@ use crate::{
     },
     bind::{Change, Ownership, Readiness, Resource},
     cx::{Cx, TAG_STACK},
-    error::{Error, Result},
+    error::{Class, Error, Result},
     secret::Secret,
 };
 use async_trait::async_trait;
@@ -312,8 +312,15 @@ async fn modify(cx: &Cx, args: &InstanceArgs, observed: &InstanceObserved, chang
         .set_deletion_protection(args.deletion_protection.filter(|_| is("deletion_protection")))
         .set_backup_retention_period(args.backup_days.filter(|_| is("backup_days")))
         .send()
-        .await?;
+        .await
+        .map_err(unless_busy)?;
     Ok(())
+}
+
+/// A database that is being worked on takes no change, which passes.
+fn unless_busy(error: impl Into<Error>) -> Error {
+    let error: Error = error.into();
+    if error.class == Class::InUse { Error { class: Class::Passing, ..error } } else { error }
 }
 
 fn key(name: &str) -> String {
