@@ -45,6 +45,8 @@ pub struct Options {
     pub secret_key: String,
     /// Accept `AKIA…EXAMPLE` keys too, those of AWS's documentation.
     pub allow_example_keys: bool,
+    /// Refuse requests that were not signed with the secret of their key. Keys of the documentation have none here.
+    pub verify_signatures: bool,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             access_key: "AKIASANDBOX000000000".to_owned(),
             secret_key: "sandbox-secret-key-of-no-value-anywhere0".to_owned(),
             allow_example_keys: true,
+            verify_signatures: true,
         }
     }
 }

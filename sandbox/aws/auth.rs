@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::http::{ApiError, Request};
-use super::{Env, Protocol};
+use super::{Env, Protocol, signature};
 use crate::core::store::Tx;
 
 /// What the signature of a request says about it.
@@ -77,6 +77,44 @@ pub fn caller(env: &Env, tx: &Tx<'_>, protocol: Protocol, access_key: &str) -> R
         return Ok(caller(format!("arn:aws:iam::{account}:user/sandbox-admin"), "AIDASANDBOXADMIN00001", None));
     }
     Err(unknown(protocol, access_key))
+}
+
+/// Whether a request was signed with the secret of its key, and carries the token of its session.
+///
+/// # Errors
+/// The service's own error when not.
+pub fn check_signature(
+    env: &Env,
+    tx: &Tx<'_>,
+    protocol: Protocol,
+    request: &Request,
+    access_key: &str,
+) -> Result<(), ApiError> {
+    if !env.options.verify_signatures {
+        return Ok(());
+    }
+    let session = tx.get("/sts.session", access_key);
+    if let Some(session) = session {
+        let token = request.header("x-amz-security-token").or_else(|| request.query("X-Amz-Security-Token"));
+        if session["SessionToken"].as_str() != token {
+            return Err(unknown(protocol, access_key));
+        }
+    }
+    let stored = tx.get("/iam.key", access_key).or(session).and_then(|key| key["SecretAccessKey"].as_str());
+    let own = (access_key == env.options.access_key).then_some(env.options.secret_key.as_str());
+    match stored.or(own) {
+        Some(secret) if !signature::holds(request, secret) => Err(wrong_signature(protocol)),
+        _ => Ok(()),
+    }
+}
+
+fn wrong_signature(protocol: Protocol) -> ApiError {
+    let message = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.";
+    match protocol {
+        Protocol::Ec2 => unknown(protocol, ""),
+        Protocol::RestJson | Protocol::Json11 => ApiError::new("InvalidSignatureException", message).status(403),
+        _ => ApiError::new("SignatureDoesNotMatch", message).status(403),
+    }
 }
 
 fn unknown(protocol: Protocol, access_key: &str) -> ApiError {

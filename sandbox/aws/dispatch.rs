@@ -132,6 +132,7 @@ impl Env {
         })?;
         let mut tx = self.store.begin(&scope.region);
         let caller = auth::caller(self, &tx, protocol, &scope.access_key)?;
+        auth::check_signature(self, &tx, protocol, request, &scope.access_key)?;
         // What S3 calls an action is not its operation's name: S3 checks by itself, with the resource.
         let action = format!("{}:{}", found.service.name, found.op);
         if protocol != Protocol::S3 && !iam::may_call(&tx, &caller, &action) {

@@ -50,8 +50,8 @@ fn describe(cx: &mut Cx<'_>) -> Outcome {
         found.push(find(cx, arn)?);
     }
     for name in &names {
-        let named = cx.tx.scan("elbv2").find(|(_, doc)| doc["LoadBalancerName"] == **name);
-        found.push(named.map(|(_, doc)| doc.clone()).ok_or_else(|| missing(name))?);
+        let hit = cx.tx.scan("elbv2").find(|(_, doc)| doc["LoadBalancerName"] == **name);
+        found.push(hit.map(|(_, doc)| doc.clone()).ok_or_else(|| missing(name))?);
     }
     if asked.is_empty() && names.is_empty() {
         found = cx.tx.select("elbv2", |_| true);

@@ -12,6 +12,8 @@ pub struct Request {
     pub method: String,
     /// Path as sent, percent-encoded.
     pub raw_path: String,
+    /// Path that was signed, where the bucket came by the host's name: [`Request::raw_path`] has it in front then.
+    pub signed_path: String,
     /// Decoded query, in order; a name without `=` has an empty value.
     pub query: Vec<(String, String)>,
     /// Headers by lower-case name.

@@ -36,6 +36,7 @@ pub mod route53;
 pub mod s3;
 pub mod server;
 pub mod service_quotas;
+pub mod signature;
 pub mod sts;
 pub mod xml;
 

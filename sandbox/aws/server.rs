@@ -89,8 +89,9 @@ impl Request {
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
         let streaming = headers.get("x-amz-content-sha256").is_some_and(|sum| sum.starts_with("STREAMING-"));
+        let path = parts.uri.path().to_owned();
         let body = if streaming { unchunk(&body).unwrap_or(body) } else { body };
-        Self { method: parts.method.to_string(), raw_path: parts.uri.path().to_owned(), query, headers, body }
+        Self { method: parts.method.to_string(), raw_path: path.clone(), signed_path: path, query, headers, body }
     }
 }
 

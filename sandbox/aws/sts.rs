@@ -54,11 +54,16 @@ fn session(cx: &mut Cx<'_>, arn: &str, user_id: &str) -> Result<Value, ApiError>
     }
     let key = format!("ASIA{}", hex_digits(16).to_uppercase());
     let expires_at = cx.clock().now() + seconds * 1000;
-    cx.tx.put("/sts.session", &key, json!({"Arn": arn, "UserId": user_id, "_expires_at": expires_at}));
-    Ok(json!({
+    let credentials = json!({
         "AccessKeyId": key,
         "SecretAccessKey": format!("{}{}", hex_digits(32), hex_digits(8)),
         "SessionToken": format!("IQoJb3JpZ2luX2VjE{}{}", hex_digits(32), hex_digits(32)),
         "Expiration": crate::core::clock::iso(expires_at),
-    }))
+    });
+    let mut session = credentials.clone();
+    session["Arn"] = json!(arn);
+    session["UserId"] = json!(user_id);
+    session["_expires_at"] = json!(expires_at);
+    cx.tx.put("/sts.session", &key, session);
+    Ok(credentials)
 }

@@ -10,8 +10,13 @@ use sandbox::core::fault::FaultRule;
 use sandbox::{Options, Sandbox};
 use serde_json::json;
 
+/// The client of these tests does not sign.
+fn options(dir: Option<&std::path::Path>) -> Options {
+    Options { dir: dir.map(Into::into), pace: Pace::Max, verify_signatures: false, ..Options::default() }
+}
+
 async fn start() -> (Sandbox, Client) {
-    let sandbox = Sandbox::start(Options { pace: Pace::Max, ..Options::default() }).await.unwrap();
+    let sandbox = Sandbox::start(options(None)).await.unwrap();
     let client = Client::new(&sandbox.aws_url, &sandbox.access_key);
     (sandbox, client)
 }
@@ -23,15 +28,14 @@ fn rules(value: serde_json::Value) -> Vec<FaultRule> {
 #[tokio::test]
 async fn what_was_answered_survives_a_kill() {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let options = |dir: &std::path::Path| Options { dir: Some(dir.to_owned()), pace: Pace::Max, ..Options::default() };
-    let first = Sandbox::start(options(dir.path())).await.unwrap();
+    let first = Sandbox::start(options(Some(dir.path()))).await.unwrap();
     let client = Client::new(&first.aws_url, &first.access_key);
     let reply = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap();
     let id = reply.text("vpcId");
     // What a kill would leave: the journal as it is at this moment, of a simulation that still runs.
     std::fs::create_dir_all(copy.path().join("aws")).unwrap();
     std::fs::copy(dir.path().join("aws/journal"), copy.path().join("aws/journal")).unwrap();
-    let second = Sandbox::start(options(copy.path())).await.unwrap();
+    let second = Sandbox::start(options(Some(copy.path()))).await.unwrap();
     let client = Client::new(&second.aws_url, &second.access_key);
     let found = client.ec2("DescribeVpcs", &[("VpcId.1", &id)]).await.unwrap();
     assert_eq!((found.status, found.text("cidrBlock")), (200, "10.0.0.0/16".to_owned()));
@@ -41,9 +45,8 @@ async fn what_was_answered_survives_a_kill() {
 #[tokio::test]
 async fn the_folder_of_a_simulation_that_ended_can_be_opened_again() {
     let dir = tempfile::tempdir().unwrap();
-    let options = || Options { dir: Some(dir.path().to_owned()), pace: Pace::Max, ..Options::default() };
     for n in 0..3 {
-        let sandbox = Sandbox::start(options()).await.unwrap();
+        let sandbox = Sandbox::start(options(Some(dir.path()))).await.unwrap();
         let client = Client::new(&sandbox.aws_url, &sandbox.access_key);
         let made = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap();
         assert_eq!(made.status, 200, "{}", made.body);
@@ -184,6 +187,17 @@ async fn keys_are_known_and_policies_hold() {
     let gone = client.iam("DeleteAccessKey", &[("UserName", "u"), ("AccessKeyId", &key)]).await.unwrap();
     assert_eq!(gone.status, 200);
     assert_eq!(user.ec2("DescribeVpcs", &[]).await.unwrap().text("Code"), "AuthFailure");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_in_each_service_s_words() {
+    let sandbox = Sandbox::start(Options { verify_signatures: true, ..options(None) }).await.unwrap();
+    let client = Client::new(&sandbox.aws_url, &sandbox.access_key);
+    assert_eq!(client.ec2("DescribeVpcs", &[]).await.unwrap().text("Code"), "AuthFailure");
+    assert_eq!(client.iam("ListUsers", &[]).await.unwrap().text("Code"), "SignatureDoesNotMatch");
+    // Keys of AWS's documentation have no secret here.
+    let example = Client::new(&sandbox.aws_url, "AKIAIOSFODNN7EXAMPLE");
+    assert_eq!(example.ec2("DescribeVpcs", &[]).await.unwrap().status, 200);
 }
 
 #[tokio::test]
