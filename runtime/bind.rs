@@ -95,6 +95,8 @@ pub trait Resource: Send + Sync + 'static {
     const UNCOMPARED: &'static [&'static str] = &[];
     /// Outputs that an update in place changes (`latest_version`); a plan shows them as not known until run.
     const CHANGED_BY_UPDATE: &'static [&'static str] = &[];
+    /// Outputs that only a comparison needs (a whole live object); the state log leaves them out.
+    const UNRECORDED: &'static [&'static str] = &[];
     /// How we know it is ours.
     const OWNERSHIP: Ownership;
     /// Whether deleting it loses data: then `--allow-delete NAME` is asked for.

@@ -16,6 +16,9 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod graph;
+pub mod http;
+#[cfg(feature = "k8s")]
+pub mod k8s;
 pub mod kept;
 pub mod playbook;
 pub mod process;

@@ -31,6 +31,8 @@ pub struct ResourceMeta {
     pub uncompared: &'static [&'static str],
     /// See [`Resource::CHANGED_BY_UPDATE`].
     pub changed_by_update: &'static [&'static str],
+    /// See [`Resource::UNRECORDED`].
+    pub unrecorded: &'static [&'static str],
     /// See [`Resource::OWNERSHIP`].
     pub ownership: Ownership,
     /// See [`Resource::STATEFUL`].
@@ -125,6 +127,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             replace: R::REPLACE,
             uncompared: R::UNCOMPARED,
             changed_by_update: R::CHANGED_BY_UPDATE,
+            unrecorded: R::UNRECORDED,
             ownership: R::OWNERSHIP,
             stateful: R::STATEFUL,
             poll_s: R::POLL_S,

@@ -12,5 +12,7 @@ pub fn all() -> Arc<Registry> {
     crate::process::register(&mut registry);
     #[cfg(feature = "aws")]
     crate::aws::register(&mut registry);
+    #[cfg(feature = "k8s")]
+    crate::k8s::register(&mut registry);
     Arc::new(registry)
 }

@@ -81,7 +81,7 @@ impl Declared<'_> {
         if verdict != Verdict::Keep {
             self.engine.note_changed(&self.step, &self.address, verdict);
         }
-        Ok(observed)
+        Ok(self.recordable(&observed))
     }
 
     /// (observed, whether it was just made, what was done)
@@ -143,7 +143,7 @@ impl Declared<'_> {
                 name: self.name.clone(),
                 step: self.step.clone(),
                 args: self.args.clone(),
-                outputs: found.clone(),
+                outputs: self.recordable(&found),
                 protect: self.protect(),
                 stateful: self.meta.stateful,
             }])
@@ -247,18 +247,21 @@ impl Declared<'_> {
     }
 
     async fn note_created(&self, outputs: &Value) -> Result<()> {
-        self.engine.record(vec![Event::Created { address: self.address.clone(), outputs: outputs.clone() }]).await
+        self.engine
+            .record(vec![Event::Created { address: self.address.clone(), outputs: self.recordable(outputs) }])
+            .await
     }
 
     /// Records what is so now, when the log does not say it yet.
     async fn note_ready(&self, observed: &Value) -> Result<()> {
         let Some(record) = self.engine.resource(&self.address) else { return Ok(()) };
         let address = || self.address.clone();
+        let outputs = self.recordable(observed);
         let mut events = Vec::new();
         if record.status == Status::Updating {
-            events.push(Event::Updated { address: address(), args: self.args.clone(), outputs: observed.clone() });
-        } else if record.status != Status::Ready || record.outputs != *observed {
-            events.push(Event::Ready { address: address(), outputs: observed.clone() });
+            events.push(Event::Updated { address: address(), args: self.args.clone(), outputs });
+        } else if record.status != Status::Ready || record.outputs != outputs {
+            events.push(Event::Ready { address: address(), outputs });
         }
         let (step, protect) = (self.step.clone(), self.protect());
         if record.args != self.args || record.step != step || record.protect != protect {
@@ -268,6 +271,15 @@ impl Declared<'_> {
             return Ok(());
         }
         self.engine.record(events).await
+    }
+
+    /// What is kept of an object: what only a comparison needs goes neither into the log nor to scripts.
+    pub(super) fn recordable(&self, observed: &Value) -> Value {
+        let mut kept = observed.clone();
+        if let Some(map) = kept.as_object_mut().filter(|_| !self.meta.unrecorded.is_empty()) {
+            map.retain(|field, _| !self.meta.unrecorded.contains(&field.as_str()));
+        }
+        kept
     }
 
     fn protect(&self) -> bool {

@@ -32,7 +32,7 @@ impl Declared<'_> {
             let note = (!intended).then(|| "exists already; `adopt: true` takes it over".to_owned());
             let changes = visible(self.kind.diff(&self.args, &observed));
             self.say(Verdict::Adopt, changes, note, false);
-            return Ok(observed);
+            return Ok(self.recordable(&observed));
         }
         self.plan_change(record.as_ref(), observed).await
     }
@@ -53,7 +53,7 @@ impl Declared<'_> {
         let changes = self.kind.diff(&self.args, &observed);
         if changes.is_empty() {
             self.say(Verdict::Keep, changes, None, false);
-            return Ok(observed);
+            return Ok(self.recordable(&observed));
         }
         if changes.iter().any(|change| change.effect == Effect::Replace) {
             let (refused, note) = self.cost_of_replacing(record).await;
@@ -61,6 +61,7 @@ impl Declared<'_> {
             return Ok(self.created_outputs());
         }
         self.say(Verdict::Update, visible(changes), None, false);
+        let observed = self.recordable(&observed);
         let outputs = outputs_of_update(self.meta.kind, &self.name, &self.args, &observed, self.meta.changed_by_update);
         Ok(outputs)
     }

@@ -69,6 +69,14 @@ pub async fn token(cx: &Cx, cluster_name: &str) -> Result<Token> {
     Ok(made)
 }
 
+/// Drops the kept token, so that the next one is made anew: a cluster has refused it.
+pub fn forget(cx: &Cx, cluster_name: &str) {
+    let cache = cx.run.clients.get_or_insert(Cache::default);
+    if let Ok(mut map) = cache.0.lock() {
+        map.remove(cluster_name);
+    }
+}
+
 fn no_credentials() -> Error {
     Error::new(Class::Denied, "no AWS credentials to enter the cluster with")
         .hint("set `AWS_PROFILE` (after `aws sso login`), or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`")

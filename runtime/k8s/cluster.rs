@@ -1,0 +1,219 @@
+//! Which cluster is meant, and the connection to it: made once a run for each cluster.
+
+use super::kind::{self, Kind};
+use crate::{
+    cx::Cx,
+    error::{Class, Error, Result},
+    http::ensure_crypto,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+/// Seconds until a connection must stand.
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// Seconds of silence after which a call counts as lost.
+const SILENCE_TIMEOUT_S: u64 = 60;
+/// Entry of the run's endpoints: the file that `--kubeconfig` names.
+pub const KUBECONFIG: &str = "kubeconfig";
+
+/// A cluster, as `aws::eks::cluster` gives it; more fields than these are allowed and ignored.
+///
+/// Under `--kubeconfig FILE` that file is used instead, whatever stands here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterRef {
+    /// Its name.
+    pub name: String,
+    /// URL of its API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Certificate of the authority that vouches for it: PEM in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<String>,
+    /// Region of an EKS cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A kubeconfig file, in place of endpoint and authority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<String>,
+    /// The context in it; its current one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// A connection to a cluster.
+pub struct Cluster {
+    /// The cluster's name, for messages and tokens.
+    pub name: String,
+    pub(super) client: kube::Client,
+    /// Whether each request needs a token of EKS; a kubeconfig brings its own credentials.
+    pub(super) eks: bool,
+    /// What discovery found, by `group/version`.
+    kinds: RwLock<HashMap<String, Arc<Vec<Kind>>>>,
+}
+
+/// Connections of this run, by what they were made from.
+#[derive(Default)]
+struct Connections(tokio::sync::Mutex<HashMap<ClusterRef, Arc<Cluster>>>);
+
+impl std::hash::Hash for ClusterRef {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.name, &self.endpoint, &self.kubeconfig).hash(state);
+    }
+}
+
+/// The connection to `wanted`, made at the first call.
+///
+/// # Errors
+/// [`Class::Usage`] when the reference is incomplete or a kubeconfig cannot be used.
+pub async fn cluster(cx: &Cx, wanted: &ClusterRef) -> Result<Arc<Cluster>> {
+    let key = match cx.run.endpoints.get(KUBECONFIG) {
+        Some(path) => ClusterRef { name: wanted.name.clone(), kubeconfig: Some(path.clone()), ..ClusterRef::default() },
+        None => wanted.clone(),
+    };
+    let connections = cx.run.clients.get_or_insert(Connections::default);
+    let mut connections = connections.0.lock().await;
+    if let Some(found) = connections.get(&key) {
+        return Ok(found.clone());
+    }
+    let made = Arc::new(connect(cx, &key).await?);
+    connections.insert(key, made.clone());
+    Ok(made)
+}
+
+async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
+    ensure_crypto();
+    let (mut config, eks) = match &wanted.kubeconfig {
+        Some(path) => (from_kubeconfig(&cx.run.playbook_folder.join(path), wanted.context.clone()).await?, false),
+        None => (from_reference(wanted)?, true),
+    };
+    config.connect_timeout = Some(Duration::from_secs(CONNECT_TIMEOUT_S));
+    config.read_timeout = Some(Duration::from_secs(SILENCE_TIMEOUT_S));
+    config.write_timeout = Some(Duration::from_secs(SILENCE_TIMEOUT_S));
+    // The engine retries, so that each attempt is counted and recorded.
+    config.default_retry = false;
+    let client = kube::Client::try_from(config).map_err(|mistake| {
+        Error::usage(format!("cannot set up a connection to cluster `{}`", wanted.name)).because(mistake.to_string())
+    })?;
+    Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default() })
+}
+
+async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::Config> {
+    let unusable = |mistake: kube::config::KubeconfigError| {
+        Error::usage(format!("cannot use kubeconfig `{}`", path.display())).because(mistake.to_string())
+    };
+    let file = Kubeconfig::read_from(path).map_err(unusable)?;
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let mut config = kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?;
+    // Taken from the environment where the file names none; API servers of clusters are reached directly.
+    config.proxy_url = None;
+    Ok(config)
+}
+
+fn from_reference(wanted: &ClusterRef) -> Result<kube::Config> {
+    let missing = |field: &str| {
+        Error::usage(format!("cluster `{}` has no `{field}`", wanted.name))
+            .hint("hand over what `aws::eks::cluster` returns, or run with `--kubeconfig FILE`")
+    };
+    let endpoint = wanted.endpoint.as_deref().filter(|text| !text.is_empty()).ok_or_else(|| missing("endpoint"))?;
+    let uri: http::Uri = endpoint
+        .parse()
+        .map_err(|_| Error::usage(format!("endpoint `{endpoint}` of cluster `{}` is no URL", wanted.name)))?;
+    let authority = wanted.certificate_authority.as_deref().ok_or_else(|| missing("certificate_authority"))?;
+    let mut config = kube::Config::new(uri);
+    config.root_cert = Some(certificates(authority).ok_or_else(|| {
+        Error::new(Class::Usage, format!("the certificate authority of cluster `{}` is no PEM in base64", wanted.name))
+    })?);
+    Ok(config)
+}
+
+/// The certificates in base64 of PEM.
+fn certificates(text: &str) -> Option<Vec<Vec<u8>>> {
+    let pem = STANDARD.decode(text.trim()).ok()?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found: Vec<Vec<u8>> = found.ok()?.iter().map(|der| der.to_vec()).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+impl Cluster {
+    /// The kind as this cluster serves it: from the table, else asked for once per group-version.
+    ///
+    /// # Errors
+    /// [`Class::NotFound`] when the cluster does not serve it (yet).
+    pub async fn kind(&self, cx: &Cx, api_version: &str, wanted: &str) -> Result<Kind> {
+        if let Some(known) = kind::known(api_version, wanted) {
+            return Ok(known);
+        }
+        let remembered = self.kinds.read().ok().and_then(|kinds| kinds.get(api_version).cloned());
+        let find = |kinds: &[Kind]| kinds.iter().find(|kind| kind.kind == wanted).cloned();
+        if let Some(found) = remembered.as_deref().and_then(|kinds| find(kinds)) {
+            return Ok(found);
+        }
+        let list = match self.discover(cx, api_version).await {
+            Err(error) if error.is_not_found() => return Err(kind::unserved(api_version, wanted, &[])),
+            other => other?,
+        };
+        let kinds = Arc::new(kind::listed(api_version, &list));
+        if let Ok(mut remembered) = self.kinds.write() {
+            remembered.insert(api_version.to_owned(), kinds.clone());
+        }
+        find(&kinds).ok_or_else(|| kind::unserved(api_version, wanted, &kinds))
+    }
+}
+
+/// Whether the EKS cluster behind `wanted` is gone, so that nothing in it can be left. Asked when it cannot be reached.
+pub async fn is_gone(cx: &Cx, wanted: &ClusterRef) -> bool {
+    if wanted.kubeconfig.is_some() || cx.run.endpoints.contains_key(KUBECONFIG) {
+        return false;
+    }
+    eks_cluster_is_gone(cx, &wanted.name).await
+}
+
+#[cfg(feature = "aws")]
+async fn eks_cluster_is_gone(cx: &Cx, name: &str) -> bool {
+    let Ok(clients) = crate::aws::clients(cx).await else { return false };
+    match clients.eks().describe_cluster().name(name).send().await {
+        Ok(_) => false,
+        Err(error) => Error::from(error).is_not_found(),
+    }
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the same signature as with clouds")]
+async fn eks_cluster_is_gone(_cx: &Cx, _name: &str) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_of_an_eks_cluster_fits_as_it_is() {
+        let output = serde_json::json!({ "name": "gitpod", "endpoint": "https://x", "certificate_authority": "eA==",
+            "arn": "arn:aws:eks:…", "version": "1.33", "tags": { "a": "b" } });
+        let reference: ClusterRef = serde_json::from_value(output).unwrap();
+        assert_eq!(reference.endpoint.as_deref(), Some("https://x"));
+    }
+
+    #[test]
+    fn incomplete_references_say_what_is_missing() {
+        let reference = ClusterRef { name: "lab".into(), ..ClusterRef::default() };
+        let error = from_reference(&reference).err().unwrap();
+        assert!(error.message.contains("`endpoint`") && error.hint.unwrap().contains("--kubeconfig"));
+        let reference = ClusterRef {
+            endpoint: Some("https://x".into()),
+            certificate_authority: Some("no base64".into()),
+            ..reference
+        };
+        assert!(from_reference(&reference).err().unwrap().message.contains("PEM"));
+    }
+}

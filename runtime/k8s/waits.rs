@@ -1,0 +1,39 @@
+//! Waits: `k8s::wait_rollout`, `wait_condition`, `wait_job`, `wait_nodes`, `wait_gone`, `wait_load_balancer`.
+//!
+//! Each look is one read. What can never come true fails at once, with the reasons that [`super::reasons`] collects.
+
+mod condition;
+mod gone;
+mod job;
+mod load_balancer;
+mod nodes;
+mod rollout;
+
+pub use condition::Condition;
+pub use gone::Gone;
+pub use job::Job;
+pub use load_balancer::LoadBalancer;
+pub use nodes::Nodes;
+pub use rollout::Rollout;
+
+use super::{cluster::Cluster, place::Place, reasons};
+use crate::{cx::Cx, error::Error};
+use serde_json::Value;
+
+/// What to say of an object that is waited for and absent.
+fn absent(place: &Place) -> String {
+    format!("{} does not exist yet", place.called())
+}
+
+/// An error with all reasons that can be found.
+async fn failed(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value, what: String, words: String) -> Error {
+    let reasons = reasons::of(cx, cluster, place, object).await;
+    let cause = if reasons.is_empty() { words } else { format!("{words}\n{reasons}") };
+    Error::failed(what).because(cause)
+}
+
+/// The reasons for a wait that ended at its deadline.
+async fn explained(cx: &Cx, cluster: &Cluster, place: &Place) -> Option<String> {
+    let object = cluster.send_maybe(cx, &place.get()).await.ok()??;
+    Some(reasons::of(cx, cluster, place, &object).await).filter(|words| !words.is_empty())
+}
