@@ -58,7 +58,7 @@ const DURATIONS: &[(&str, u64)] = &[
     ("rds-instance", 12 * 60),
     ("rds-instance-delete", 5 * 60),
     ("rds-modify", 3 * 60),
-    ("route53-change", 30),
+    ("route53-change", 60),
     ("load-balancer", 120),
     ("autoscaling-delete", 60),
     ("kms-key", 0),
