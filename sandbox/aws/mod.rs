@@ -16,28 +16,35 @@
 //!
 //! Members that begin with `_` are private: never shown. `_ready_at` (unix milliseconds) is when a transient state ends.
 
+pub mod acm;
 pub mod admin;
 pub mod auth;
 pub mod autoscaling;
 pub mod dispatch;
 pub mod due;
 pub mod ec2;
+pub mod ecr;
 pub mod eks;
 pub mod elb;
 pub mod elbv2;
 pub mod fleet;
 pub mod http;
 pub mod iam;
+pub mod kms;
+pub mod logs;
 pub mod params;
 pub mod query;
 pub mod rds;
 pub mod rest;
 pub mod route53;
 pub mod s3;
+pub mod secretsmanager;
 pub mod server;
 pub mod service_quotas;
 pub mod signature;
+pub mod ssm;
 pub mod sts;
+pub mod tagging;
 pub mod xml;
 
 use serde_json::{Value, json};
@@ -95,6 +102,13 @@ pub const SERVICES: &[Service] = &[
     service_quotas::SERVICE,
     rds::SERVICE,
     route53::SERVICE,
+    tagging::SERVICE,
+    ssm::SERVICE,
+    secretsmanager::SERVICE,
+    logs::SERVICE,
+    kms::SERVICE,
+    ecr::SERVICE,
+    acm::SERVICE,
 ];
 
 /// Ends the transient states of a region that are over, service by service. Each call begins with it, in a

@@ -25,6 +25,11 @@ use crate::core::store::Tx;
 
 pub use nodes::kube_nodes;
 
+/// The image of EKS's own nodes of a Kubernetes version; `None` when EKS does not offer it.
+pub fn image_of_version(env: &Env, version: &str) -> Option<String> {
+    versions::offer(version).map(|_| nodegroup::eks_image(env, &json!(version)))
+}
+
 /// Elastic Kubernetes Service.
 pub const SERVICE: Service =
     Service { name: "eks", protocol: Protocol::RestJson, version: None, routes: ROUTES, handle };

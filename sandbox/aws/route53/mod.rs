@@ -13,6 +13,11 @@ use super::rest::Route;
 use super::{Cx, Env, Protocol, Service, due};
 use crate::core::store::Tx;
 
+/// Where the record set of a name (with its last dot) and type is kept in the table of its zone.
+pub fn record_key(name: &str, sort: &str) -> String {
+    record::key(name, sort, "")
+}
+
 const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
 /// Domain name service.
