@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Write as _},
     path::{Component, Path, PathBuf},
 };
 
@@ -55,14 +55,31 @@ pub struct Written {
 /// A file in the stack's folder.
 pub struct FileWrite;
 
-fn place(cx: &Cx, name: &str) -> Result<PathBuf> {
-    let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+/// What the program keeps in the folder for itself; a playbook that wrote there could lose the stack.
+const RESERVED: [&str; 4] = ["log", "snapshots", "sandbox", "cache"];
+
+fn place(folder: &Path, name: &str) -> Result<PathBuf> {
+    let below = Path::new(name);
+    let inside = below.components().all(|part| matches!(part, Component::Normal(_)));
     if name.is_empty() || !inside {
         return Err(
             Error::usage(format!("`{name}` leaves the stack's folder")).hint("give a path below it, without `..`")
         );
     }
-    Ok(cx.run.folder.join(name))
+    let first = below.components().next().map(|part| part.as_os_str().to_string_lossy()).unwrap_or_default();
+    if RESERVED.contains(&first.as_ref()) || first.starts_with("holder-") {
+        return Err(Error::usage(format!("`{first}` in the stack's folder is not the playbook's to write"))
+            .hint("give the file another name"));
+    }
+    let path = folder.join(below);
+    // A link that somebody put there must not lead a playbook out of the folder.
+    for parent in path.ancestors().skip(1).take_while(|parent| *parent != folder) {
+        if parent.is_symlink() {
+            return Err(Error::usage(format!("`{}` is a link, which may leave the stack's folder", parent.display()))
+                .hint("remove the link, or give the file another name"));
+        }
+    }
+    Ok(path)
 }
 
 fn digest(content: &[u8]) -> String {
@@ -78,12 +95,18 @@ fn write(path: &Path, content: &str) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| failed(path, &error))?;
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    std::fs::write(&draft, content).map_err(|error| failed(path, &error))?;
-    std::fs::rename(&draft, path).map_err(|error| failed(path, &error))
+    let written = std::fs::File::create(&draft).and_then(|mut file| {
+        file.write_all(content.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&draft, path)).map_err(|error| {
+        let _ = std::fs::remove_file(&draft);
+        failed(path, &error)
+    })
 }
 
-fn look(cx: &Cx, name: &str) -> Result<Option<Written>> {
-    let path = place(cx, name)?;
+fn look(folder: &Path, name: &str) -> Result<Option<Written>> {
+    let path = place(folder, name)?;
     match std::fs::read(&path) {
         Ok(content) => {
             Ok(Some(Written { name: name.to_owned(), path: path.display().to_string(), sha256: digest(&content) }))
@@ -117,7 +140,7 @@ impl Resource for FileWrite {
     }
 
     async fn read(cx: &Cx, last: &Written) -> Result<Option<Written>> {
-        look(cx, &last.name)
+        look(&cx.run.folder, &last.name)
     }
 
     fn diff(wanted: &Value, observed: &Value) -> Vec<crate::bind::Change> {
@@ -135,18 +158,18 @@ impl Resource for FileWrite {
     }
 
     async fn create(cx: &Cx, args: &WriteFile, _: &str) -> Result<Written> {
-        let path = place(cx, &args.name)?;
+        let path = place(&cx.run.folder, &args.name)?;
         write(&path, &args.content)?;
         let sha256 = digest(args.content.as_bytes());
         Ok(Written { name: args.name.clone(), path: path.display().to_string(), sha256 })
     }
 
     async fn update(cx: &Cx, args: &WriteFile, _: &Written, _: &[crate::bind::Change]) -> Result<()> {
-        write(&place(cx, &args.name)?, &args.content)
+        write(&place(&cx.run.folder, &args.name)?, &args.content)
     }
 
     async fn delete(cx: &Cx, observed: &Written) -> Result<()> {
-        let path = place(cx, &observed.name)?;
+        let path = place(&cx.run.folder, &observed.name)?;
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(&path, &error)),
             _ => Ok(()),
@@ -157,4 +180,50 @@ impl Resource for FileWrite {
 /// Registers what this module has.
 pub fn register(registry: &mut Registry) {
     registry.resource::<FileWrite>();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_stay_in_the_folder_and_out_of_what_is_kept_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrong =
+            ["", "../x", "a/../../x", "/etc/x", "log/0000000001.json", "snapshots/x", "holder-1.lock", "./log/x"];
+        for name in wrong {
+            assert!(place(folder.path(), name).is_err(), "`{name}` was taken");
+        }
+        assert_eq!(place(folder.path(), "a/b.txt").unwrap(), folder.path().join("a/b.txt"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_out_of_the_folder_is_refused() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+        let refused = place(folder.path(), "link/deep/x").unwrap_err();
+        assert!(refused.message.contains("is a link"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_is_written_whole_and_changes_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = place(folder.path(), "a/b.txt").unwrap();
+        write(&path, "one").unwrap();
+        assert_eq!(look(folder.path(), "a/b.txt").unwrap().unwrap().sha256, digest(b"one"));
+        assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+        let observed = serde_json::json!({ "sha256": digest(b"one") });
+        assert!(FileWrite::diff(&serde_json::json!({ "content": "one" }), &observed).is_empty());
+        assert_eq!(FileWrite::diff(&serde_json::json!({ "content": "two" }), &observed)[0].new, digest(b"two"));
+        assert!(look(folder.path(), "gone.txt").unwrap().is_none());
+        assert!(write(&path.join("under-a-file"), "x").unwrap_err().message.contains("cannot write"));
+    }
+
+    #[test]
+    fn secrets_are_refused() {
+        let secret = crate::secret::Secret::new("not-for-a-file").marked();
+        assert!(FileWrite::check_raw(&serde_json::json!({ "content": format!("x {secret}") })).is_err());
+        assert!(FileWrite::check_raw(&serde_json::json!({ "content": "x" })).is_ok());
+    }
 }

@@ -10,6 +10,8 @@
 //! taken and stops. See `docs/decisions/state-log.md`.
 
 mod apply;
+#[cfg(all(test, feature = "sandbox"))]
+mod bucket_test;
 mod event;
 mod journal;
 mod keys;

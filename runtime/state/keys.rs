@@ -141,6 +141,11 @@ impl Keys {
         })
     }
 
+    /// Encrypts anew from here on, also what was encrypted for the same recipients.
+    pub(super) fn forget_sealed(&self) {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner).sealed.clear();
+    }
+
     fn seal_text(&self, text: &str, recipients: &[String]) -> Result<String> {
         let mut cache = self.0.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.recipients != recipients {

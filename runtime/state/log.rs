@@ -9,7 +9,7 @@ use super::{
     place::Place,
     store::Store,
 };
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
@@ -39,6 +39,8 @@ pub(super) struct Inner {
 enum Request {
     Append(Vec<Event>, oneshot::Sender<Result<()>>),
     Rotate(Vec<String>, oneshot::Sender<Result<()>>),
+    /// The lease ran out by the clock: find out at once whether it is still ours.
+    Renew,
     Release(oneshot::Sender<Result<()>>),
 }
 
@@ -118,7 +120,13 @@ impl Log {
     /// [`crate::error::Class::Passing`] when the lease ran out by the clock and may come back (the process slept);
     /// anything else is for good.
     pub fn lease_ok(&self) -> Result<()> {
-        self.0.tenure.check(self.0.clock.as_ref())
+        let standing = self.0.tenure.check(self.0.clock.as_ref());
+        if standing.as_ref().is_err_and(|error| error.class == Class::Passing)
+            && let Some((_, sender)) = self.0.lock_queue().as_ref()
+        {
+            let _ = sender.send(Request::Renew);
+        }
+        standing
     }
 
     /// Gives the stack back, after everything that was appended is durable.
@@ -128,7 +136,7 @@ impl Log {
         result
     }
 
-    /// Encrypts the secrets of the whole log for `recipients` (`age1…`) from here on, and deletes what was encrypted for
+    /// Encrypts the secrets of the whole log for `recipients` (`age1…`; none: those of a new stack) from here on, and deletes what was encrypted for
     /// others. Needs the lease.
     pub async fn rotate(&self, recipients: Vec<String>) -> Result<()> {
         self.ask(|reply| Request::Rotate(recipients, reply)).await
@@ -232,6 +240,7 @@ async fn serve(journal: &mut Journal, waiting: Vec<Request>) -> bool {
                 flush(journal, &mut batch, &mut replies, &mut ahead).await;
                 let _ = reply.send(journal.rotate(recipients).await);
             }
+            Request::Renew => drop(journal.heartbeat().await),
             Request::Release(reply) => {
                 flush(journal, &mut batch, &mut replies, &mut ahead).await;
                 let _ = reply.send(journal.release().await);

@@ -14,6 +14,8 @@ use std::{
 /// Longest stack name; it becomes part of tags and labels.
 const STACK_LENGTH: usize = 48;
 
+/// The simulated clouds keep their state under this name, beside the stacks.
+const RESERVED: &str = "sandbox";
 /// Drafts older than this belong to no one who could still finish them.
 const DRAFT_LIFE: Duration = Duration::from_secs(600);
 
@@ -57,6 +59,9 @@ impl Store {
     pub fn open(place: &Place, stack: &str) -> Result<Self> {
         let fits = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
         let ends = stack.starts_with('-') || stack.ends_with('-');
+        if stack == RESERVED {
+            return Err(Error::usage(format!("a stack cannot be called `{RESERVED}`")).hint("use another name"));
+        }
         if stack.is_empty() || stack.len() > STACK_LENGTH || !stack.chars().all(fits) || ends {
             return Err(Error::usage(format!("`{stack}` is no name for a stack")).hint(format!(
                 "use up to {STACK_LENGTH} small letters, digits and dashes, with a letter or digit at both ends"

@@ -14,9 +14,14 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use std::ops::RangeInclusive;
 
 impl Journal {
-    /// Encrypts all secrets for `recipients` and deletes every text that was encrypted for others.
-    pub async fn rotate(&mut self, recipients: Vec<String>) -> Result<()> {
+    /// Encrypts all secrets for `recipients` (none: those that a new stack would have) and deletes every text that was
+    /// encrypted for others.
+    pub async fn rotate(&mut self, mut recipients: Vec<String>) -> Result<()> {
+        if recipients.is_empty() {
+            recipients = self.keys.default_recipients()?;
+        }
         Keys::check_recipients(&recipients)?;
+        self.keys.forget_sealed();
         self.commit(vec![Event::Recipients { recipients }]).await?;
         self.snapshot().await?;
         self.delete_covered(1..=self.head).await
