@@ -2,6 +2,8 @@
 
 pub mod instance;
 mod instance_observed;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod subnet_group;
 
 use crate::{

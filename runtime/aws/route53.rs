@@ -3,6 +3,8 @@
 pub mod find_zone;
 pub mod record;
 mod record_sets;
+#[cfg(all(test, feature = "sandbox"))]
+mod sandbox_tests;
 pub mod zone;
 
 use crate::{
