@@ -1,5 +1,9 @@
 //! A small client of the simulated AWS: unsigned but for the credential's scope, one connection per request.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -49,11 +53,28 @@ impl Client {
     async fn form(&self, service: &str, version: &str, operation: &str, parameters: &[(&str, &str)]) -> Option<Answer> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("Action", operation).append_pair("Version", version).extend_pairs(parameters);
-        let scope = format!(
-            "Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\nContent-Type: application/x-www-form-urlencoded\r\n",
-            self.key
-        );
+        let scope = self.scope(service) + "Content-Type: application/x-www-form-urlencoded\r\n";
         self.exchange("POST", "/", &scope, &form.finish()).await
+    }
+
+    /// An EKS call with a JSON body; `Null` for none.
+    pub async fn eks(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let headers = self.scope("eks") + "Content-Type: application/json\r\n";
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.exchange(method, path, &headers, &body).await.expect("an answer");
+        (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+    }
+
+    /// A call of classic load balancing.
+    pub async fn elb(&self, operation: &str, parameters: &[(&str, &str)]) -> Option<Answer> {
+        self.form("elasticloadbalancing", "2012-06-01", operation, parameters).await
+    }
+
+    fn scope(&self, service: &str) -> String {
+        format!(
+            "Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/eu-west-1/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n",
+            self.key
+        )
     }
 
     /// A request without credentials.
