@@ -3,7 +3,11 @@
 
 use super::{Event, Holder, Keys, Log, Place, S3Access, Timing, lease::MachineClock};
 use crate::error::Class;
-use object_store::{StaticCredentialProvider, aws::AwsCredential};
+use object_store::{
+    StaticCredentialProvider,
+    aws::{AmazonS3Builder, AwsCredential},
+    signer::Signer as _,
+};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -18,6 +22,8 @@ struct World {
     _server: Option<sandbox::Sandbox>,
     keys: tempfile::TempDir,
     url: String,
+    /// The server may outlive the test, so each test has its own.
+    prefix: String,
     access_key: String,
     secret_key: String,
 }
@@ -25,26 +31,40 @@ struct World {
 impl World {
     async fn new() -> Self {
         let keys = tempfile::tempdir().unwrap();
+        let prefix = format!("{:016x}/deep", rand::random::<u64>());
         let world = if let Ok(url) = std::env::var("GITPOD_PLAY_TEST_S3") {
-            Self { _server: None, keys, url, access_key: "AKIAEXAMPLE".into(), secret_key: "secret".into() }
+            Self { _server: None, keys, url, prefix, access_key: "AKIAEXAMPLE".into(), secret_key: "secret".into() }
         } else {
             let server = sandbox::Sandbox::start(sandbox::Options::default()).await.unwrap();
             let (url, access_key) = (server.aws_url.clone(), server.access_key.clone());
             let secret_key = server.secret_key.clone();
-            Self { _server: Some(server), keys, url, access_key, secret_key }
+            Self { _server: Some(server), keys, url, prefix, access_key, secret_key }
         };
         world.make_bucket().await;
         world
     }
 
-    /// `object_store` has no call for that, and neither server checks signatures.
+    /// `object_store` has no call for that, but it can sign one.
     async fn make_bucket(&self) {
+        // Makes the cryptography known, as every use of a bucket does.
+        self.place(BUCKET);
+        let store = AmazonS3Builder::new()
+            .with_bucket_name(BUCKET)
+            .with_region("us-east-1")
+            .with_endpoint(&self.url)
+            .with_allow_http(true)
+            .with_access_key_id(&self.access_key)
+            .with_secret_access_key(&self.secret_key)
+            .build()
+            .unwrap();
+        let root = object_store::path::Path::from("");
+        let signed = store.signed_url(http::Method::PUT, &root, Duration::from_secs(60)).await.unwrap();
         let address = self.url.strip_prefix("http://").unwrap().trim_end_matches('/');
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "PUT /{BUCKET} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\nauthorization: \
-             AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n\r\n",
-            self.access_key
+            "PUT {}?{} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            signed.path(),
+            signed.query().unwrap()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -60,7 +80,7 @@ impl World {
             endpoint: Some(self.url.clone()),
             credentials: Some(Arc::new(StaticCredentialProvider::new(credentials))),
         };
-        Place::parse(&format!("s3://{bucket}/some/prefix"), &access).unwrap()
+        Place::parse(&format!("s3://{bucket}/{}", self.prefix), &access).unwrap()
     }
 
     async fn open(&self, stack: &str) -> Log {
