@@ -59,9 +59,9 @@ impl Calls {
     }
 }
 
-/// Whether an operation of this name only reads.
+/// Whether an operation of this name only reads. Credentials of a role are no change to the account.
 pub fn reads(operation: &str) -> bool {
-    ["Describe", "Get", "List", "Head", "Simulate", "BatchGet", "Lookup", "Decode"]
+    ["Describe", "Get", "List", "Head", "Simulate", "BatchGet", "Lookup", "Decode", "AssumeRole"]
         .iter()
         .any(|p| operation.starts_with(p))
 }
