@@ -1,11 +1,35 @@
 //! Playbooks: scripts in Rhai that declare steps. This module reads them, checks them and runs their steps; what the
 //! bindings do is the business of whoever implements [`Host`].
 
+mod bindings;
+mod book;
+mod call;
+mod convert;
+mod current;
+mod declare;
 mod diagnostic;
+mod duration;
+mod explain;
+mod fault;
+mod functions;
+mod guard;
+mod language;
 mod limits;
+mod load;
+mod network;
+mod run;
+mod schema;
 mod settings;
+mod settings_value;
 mod sources;
 mod step;
+mod suggest;
+mod syntax;
+mod taint;
+mod tainted;
+#[cfg(test)]
+mod tests;
+mod units;
 
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use limits::Limits;
@@ -59,23 +83,28 @@ pub struct Playbook {
     pub settings: Settings,
     /// What the playbook said about each cloud: `target("aws", #{ region: … })`.
     pub targets: BTreeMap<String, Value>,
+    planning: bool,
+    limits: Limits,
+    registry: Arc<Registry>,
+    loaded: current::Deep<load::Loaded>,
 }
 
 impl Playbook {
     /// Reads a playbook, runs its declarations, and checks what must hold before any step may run.
     pub fn load(load: Load<'_>) -> Result<Self, Vec<Diagnostic>> {
-        Err(vec![Diagnostic::usage(format!("cannot read playbook `{}`", load.path))])
+        load::playbook(load)
     }
 
-    /// Runs the body of the step called `name` with the outputs of the steps it needs.
+    /// Runs the body of the step called `name` with the outputs of the steps it needs. Blocks; may be called for several
+    /// steps at once from several threads.
     pub fn run_step(
         &self,
         name: &str,
-        _outputs: &BTreeMap<String, Value>,
-        _cancel: &CancellationToken,
-        _deadline: Option<Instant>,
+        outputs: &BTreeMap<String, Value>,
+        cancel: &CancellationToken,
+        deadline: Option<Instant>,
     ) -> Result<StepOutcome, Diagnostic> {
-        Err(Diagnostic::usage(format!("there is no step `{name}`")))
+        run::step(self, name, outputs, cancel, deadline)
     }
 
     /// A digest of all code that the step runs: its body, what it captured, the functions and constants it uses in any
@@ -91,6 +120,11 @@ impl Playbook {
 
     /// All files of the user that were read, for `watch`.
     pub fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
+        self.loaded.units.files()
+    }
+
+    /// Whether outputs may be unknown.
+    pub fn planning(&self) -> bool {
+        self.planning
     }
 }

@@ -1,30 +1,24 @@
 //! Settings: defaults of the playbook, files, and `--set`, laid over each other and checked against the defaults' types.
 
-use super::{Diagnostic, Position};
-use serde_json::Value;
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+mod layer;
+mod place;
+mod rule;
+mod tree;
 
-/// Settings from one place: a file, or one `--set`.
-#[derive(Debug, Clone)]
-pub struct SettingsLayer {
-    /// Where they come from, as the user knows it: `--set workspaces.max`, `acme.yaml`.
-    pub origin: String,
-    /// The settings, as a map.
-    pub values: Value,
-    /// Line and column of each key, by dotted path.
-    pub positions: BTreeMap<String, (usize, usize)>,
-    /// The text of the file, for excerpts.
-    pub source: Option<Arc<str>>,
-    /// The values are words of the command line, still to be read as the default's type.
-    pub untyped: bool,
-}
+pub use layer::SettingsLayer;
+pub(super) use place::{Places, places};
+pub(super) use rule::{Declared, Rule};
+pub(super) use tree::{Node, Tree};
+
+use super::Position;
+use serde_json::Value;
 
 /// One setting, for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Dotted path: `workspaces.max`.
     pub path: String,
-    /// What holds in this run. `<secret>` for secrets.
+    /// What holds in this run. Secrets carry their markers: pass it through [`crate::value::shown`] before it is shown.
     pub value: Value,
     /// What holds when nobody says otherwise.
     pub default: Value,
@@ -49,17 +43,5 @@ impl Settings {
     /// The setting called `path`.
     pub fn get(&self, path: &str) -> Option<&Setting> {
         self.entries.iter().find(|entry| entry.path == path)
-    }
-}
-
-impl SettingsLayer {
-    /// Reads a YAML or TOML file (by its extension).
-    pub fn from_file(path: &Path) -> Result<Self, Diagnostic> {
-        Err(Diagnostic::usage(format!("cannot read settings file `{}`", path.display())))
-    }
-
-    /// Reads `a.b=c`. What the value means is decided by the default's type.
-    pub fn from_set(text: &str) -> Result<Self, Diagnostic> {
-        Err(Diagnostic::usage(format!("`--set {text}` is no setting")))
     }
 }
