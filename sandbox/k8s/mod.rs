@@ -9,6 +9,22 @@
 //! Time is simulated: a controller's work takes as long as the table in `control/pace.rs` says,
 //! divided by the pace.
 
+mod api;
+mod auth;
+mod cluster;
+mod control;
+mod discovery;
+mod fresh;
+mod kinds;
+pub mod manifests;
+mod merge;
+mod protobuf;
+mod selector;
+mod serve;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod world;
 

@@ -4,12 +4,15 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Cloud, KubeError, LoadBalancer, NoCloud, NodeSpec, SharedCloud, Volume, tls};
+use super::{
+    Cloud, KubeError, LoadBalancer, NoCloud, NodeSpec, SharedCloud, Volume, cluster::Cluster, control, fresh, serve,
+    store::Store, tls,
+};
 
 /// Turns a failure to use `path` into ours.
 pub(super) fn io(path: &Path, source: std::io::Error) -> KubeError {
@@ -29,12 +32,7 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), KubeError
     file.write_all(content).map_err(|e| io(path, e))
 }
 
-/// One cluster of the world.
-#[derive(Debug, Default)]
-struct Cluster {
-    version: String,
-    nodes: Vec<NodeSpec>,
-}
+type Clusters = Mutex<BTreeMap<String, Arc<Cluster>>>;
 
 struct Shared {
     dir: Option<PathBuf>,
@@ -43,18 +41,47 @@ struct Shared {
     ca_pem: String,
     admin_token: String,
     cloud: SharedCloud,
-    clusters: Mutex<BTreeMap<String, Cluster>>,
+    clusters: Arc<Clusters>,
+    server: tokio::task::AbortHandle,
 }
 
-/// All simulated clusters of a sandbox. Cloning gives another handle to the same world.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.server.abort();
+        for cluster in lock(&self.clusters).values() {
+            cluster.stop();
+        }
+    }
+}
+
+fn lock(clusters: &Clusters) -> MutexGuard<'_, BTreeMap<String, Arc<Cluster>>> {
+    clusters.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All simulated clusters of a sandbox. Cloning gives another handle to the same world; the
+/// listener closes with the last one.
 #[derive(Clone)]
 pub struct KubeWorld {
     shared: Arc<Shared>,
 }
 
+/// The admin's token: read back, or made and kept.
+fn admin_token(dir: Option<&Path>) -> Result<String, KubeError> {
+    let path = dir.map(|d| d.join("admin.token"));
+    if let Some(path) = path.as_deref().filter(|p| p.exists()) {
+        return std::fs::read_to_string(path).map_err(|e| io(path, e));
+    }
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    if let Some(path) = &path {
+        write_private(path, token.as_bytes())?;
+    }
+    Ok(token)
+}
+
 impl KubeWorld {
-    /// Opens the world kept in `dir` (or one in memory) and starts to serve it; to be called inside
-    /// a tokio runtime. `pace` is how many simulated seconds pass in a real one.
+    /// Opens the world kept in `dir` (or one in memory), with the clusters that it had, and serves
+    /// it; to be called inside a tokio runtime. `pace` is how many simulated seconds pass in a real
+    /// one.
     ///
     /// # Errors
     /// When the folder cannot be used or no port can be listened on.
@@ -63,18 +90,52 @@ impl KubeWorld {
             std::fs::create_dir_all(dir).map_err(|e| io(dir, e))?;
         }
         let authority = tls::open(dir)?;
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(|e| io(Path::new("127.0.0.1:0"), e))?;
-        let address = listener.local_addr().map_err(|e| io(Path::new("127.0.0.1:0"), e))?;
-        let shared = Shared {
-            dir: dir.map(Path::to_path_buf),
-            pace,
-            address,
-            ca_pem: authority.ca_pem,
-            admin_token: uuid::Uuid::new_v4().simple().to_string(),
-            cloud: Arc::new(RwLock::new(Arc::new(NoCloud))),
-            clusters: Mutex::default(),
+        let anywhere = Path::new("127.0.0.1:0");
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+        let listener = listener.and_then(|l| l.set_nonblocking(true).map(|()| l));
+        let listener = listener.and_then(tokio::net::TcpListener::from_std);
+        let listener = listener.map_err(|e| io(anywhere, e))?;
+        let address = listener.local_addr().map_err(|e| io(anywhere, e))?;
+        let clusters = Arc::<Clusters>::default();
+        let known = clusters.clone();
+        let find: serve::Find = Arc::new(move |name| lock(&known).get(name).cloned());
+        let server = tokio::spawn(serve::serve(listener, authority.server, find));
+        let world = Self {
+            shared: Arc::new(Shared {
+                dir: dir.map(Path::to_path_buf),
+                pace,
+                address,
+                ca_pem: authority.ca_pem,
+                admin_token: admin_token(dir)?,
+                cloud: Arc::new(RwLock::new(Arc::new(NoCloud))),
+                clusters,
+                server: server.abort_handle(),
+            }),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        world.reopen()?;
+        Ok(world)
+    }
+
+    /// Opens the clusters that the folder holds.
+    fn reopen(&self) -> Result<(), KubeError> {
+        let Some(dir) = self.shared.dir.as_ref().map(|d| d.join("clusters")) else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(&dir).map_err(|e| io(&dir, e))?;
+        for entry in std::fs::read_dir(&dir).map_err(|e| io(&dir, e))? {
+            let path = entry.map_err(|e| io(&dir, e))?.path();
+            let version = path.join("version");
+            let name = path.file_name().and_then(|n| n.to_str());
+            // A folder without a version is one whose removal was cut short.
+            let (Some(name), true) = (name, version.exists()) else { continue };
+            let kept = std::fs::read_to_string(&version).map_err(|e| io(&version, e))?;
+            self.ensure_cluster(name, &kept)?;
+        }
+        Ok(())
+    }
+
+    fn cluster(&self, name: &str) -> Result<Arc<Cluster>, KubeError> {
+        lock(&self.shared.clusters).get(name).cloned().ok_or_else(|| absent(name))
     }
 
     /// Sets the cloud that the clusters ask from now on; [`NoCloud`] until then.
@@ -87,25 +148,66 @@ impl KubeWorld {
     /// # Errors
     /// When the name cannot stand in a URL or the cluster's journal cannot be used.
     pub fn ensure_cluster(&self, name: &str, version: &str) -> Result<(), KubeError> {
-        let mut clusters = self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        clusters.entry(name.to_owned()).or_default().version = version.to_owned();
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(good) {
+            let reason = "use letters, digits, `-`, `_` and `.`".to_owned();
+            return Err(KubeError::Cluster { name: name.to_owned(), reason });
+        }
+        let mut clusters = lock(&self.shared.clusters);
+        let folder = self.shared.dir.as_ref().map(|d| d.join("clusters").join(name));
+        let cluster = match clusters.get(name) {
+            Some(cluster) if cluster.version() == version => return Ok(()),
+            Some(cluster) => cluster.clone(),
+            None => {
+                if let Some(folder) = &folder {
+                    std::fs::create_dir_all(folder).map_err(|e| io(folder, e))?;
+                }
+                let cluster = self.start_cluster(name, version, folder.as_deref())?;
+                clusters.insert(name.to_owned(), cluster.clone());
+                cluster
+            }
+        };
+        cluster.set_version(version);
+        if let Some(folder) = &folder {
+            write_private(&folder.join("version"), version.as_bytes())?;
+        }
         Ok(())
+    }
+
+    fn start_cluster(&self, name: &str, version: &str, folder: Option<&Path>) -> Result<Arc<Cluster>, KubeError> {
+        let journal = folder.map(|f| f.join("journal.jsonl"));
+        let store = Store::open(journal.as_deref()).map_err(|e| io(journal.as_deref().unwrap_or(Path::new("")), e))?;
+        let shared = &self.shared;
+        let cluster = Cluster::new(name, store, &shared.admin_token, shared.pace, shared.cloud.clone());
+        cluster.set_version(version);
+        let cluster = Arc::new(cluster);
+        fresh::furnish(&cluster).map_err(|e| KubeError::Refused { cluster: name.to_owned(), message: e.message })?;
+        let controllers = tokio::spawn(control::run(Arc::downgrade(&cluster)));
+        cluster.started(controllers.abort_handle());
+        Ok(cluster)
     }
 
     /// Removes the cluster and all that is in it. What the cloud made for it stays, as it does
     /// when a real cluster is deleted before its load balancers.
     ///
     /// # Errors
-    /// When its journal cannot be removed. An absent cluster is no error.
+    /// When its folder cannot be removed. An absent cluster is no error.
     pub fn remove_cluster(&self, name: &str) -> Result<(), KubeError> {
-        self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let Some(cluster) = lock(&self.shared.clusters).remove(name) else { return Ok(()) };
+        cluster.stop();
+        if let Some(dir) = &self.shared.dir {
+            let folder = dir.join("clusters").join(name);
+            // Without its version the folder no longer counts, should the removal be cut short.
+            let version = folder.join("version");
+            std::fs::remove_file(&version).map_err(|e| io(&version, e))?;
+            std::fs::remove_dir_all(&folder).map_err(|e| io(&folder, e))?;
+        }
         Ok(())
     }
 
     /// Names of the clusters.
     pub fn clusters(&self) -> Vec<String> {
-        let clusters = self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        clusters.keys().cloned().collect()
+        lock(&self.shared.clusters).keys().cloned().collect()
     }
 
     /// Sets the nodes of a cluster: a node that is there keeps its identity (and what clients have
@@ -113,23 +215,19 @@ impl KubeWorld {
     ///
     /// # Errors
     /// When there is no such cluster.
+    #[allow(clippy::needless_pass_by_value)]
     pub fn set_nodes(&self, cluster: &str, nodes: Vec<NodeSpec>) -> Result<(), KubeError> {
-        let mut clusters = self.shared.clusters.lock().unwrap_or_else(PoisonError::into_inner);
-        match clusters.get_mut(cluster) {
-            Some(found) => found.nodes = nodes,
-            None => return Err(absent(cluster)),
-        }
-        Ok(())
+        self.cluster(cluster)?.set_nodes(&nodes)
     }
 
-    /// Names of the nodes whose condition Ready is true.
-    pub fn ready_nodes(&self, _cluster: &str) -> Vec<String> {
-        Vec::new()
+    /// Names of the nodes whose condition Ready is true; none for an absent cluster.
+    pub fn ready_nodes(&self, cluster: &str) -> Vec<String> {
+        self.cluster(cluster).map(|c| c.ready_nodes()).unwrap_or_default()
     }
 
     /// The Services of type LoadBalancer of a cluster; none for an absent cluster.
-    pub fn load_balancers(&self, _cluster: &str) -> Vec<LoadBalancer> {
-        Vec::new()
+    pub fn load_balancers(&self, cluster: &str) -> Vec<LoadBalancer> {
+        self.cluster(cluster).map(|c| c.load_balancers()).unwrap_or_default()
     }
 
     /// Tells the host name that the cloud gave to a Service's load balancer.
@@ -139,16 +237,16 @@ impl KubeWorld {
     pub fn set_load_balancer_host(
         &self,
         cluster: &str,
-        _namespace: &str,
-        _service: &str,
-        _host: &str,
+        namespace: &str,
+        service: &str,
+        host: &str,
     ) -> Result<(), KubeError> {
-        Err(absent(cluster))
+        self.cluster(cluster)?.set_host(namespace, service, host)
     }
 
     /// The persistent volumes of a cluster; none for an absent cluster.
-    pub fn volumes(&self, _cluster: &str) -> Vec<Volume> {
-        Vec::new()
+    pub fn volumes(&self, cluster: &str) -> Vec<Volume> {
+        self.cluster(cluster).map(|c| c.volumes()).unwrap_or_default()
     }
 
     /// The certificate authority that vouches for every cluster, PEM.
@@ -172,6 +270,11 @@ impl KubeWorld {
              contexts:\n- name: {cluster}\n  context:\n    cluster: {cluster}\n    user: admin\n\
              users:\n- name: admin\n  user:\n    token: {token}\n"
         )
+    }
+
+    /// The token of the clusters' admin, as the kubeconfig holds it.
+    pub fn admin_token(&self) -> &str {
+        &self.shared.admin_token
     }
 
     /// The folder that the world is kept in.

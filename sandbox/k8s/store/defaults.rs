@@ -1,0 +1,157 @@
+//! The defaults that clients rely on, as the API server fills them in.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::k8s::kinds::Kind;
+
+fn default(object: &mut Value, field: &str, value: Value) {
+    let Some(map) = object.as_object_mut() else { return };
+    if map.get(field).is_none_or(Value::is_null) {
+        map.insert(field.to_owned(), value);
+    }
+}
+
+/// Fills in what is missing. `addresses` counts the cluster addresses and node ports given out.
+pub fn fill(kind: &Kind, object: &mut Value, addresses: &mut u32) {
+    if !kind.builtin {
+        return;
+    }
+    match kind.kind.as_str() {
+        "Secret" => {
+            move_string_data(object);
+            default(object, "type", json!("Opaque"));
+        }
+        "Namespace" => namespace(object),
+        "StorageClass" => {
+            default(object, "reclaimPolicy", json!("Delete"));
+            default(object, "volumeBindingMode", json!("Immediate"));
+        }
+        other => {
+            if other == "Job" {
+                job_selector(object);
+            }
+            if let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) {
+                fill_spec(other, spec, addresses);
+            }
+        }
+    }
+}
+
+fn fill_spec(kind: &str, spec: &mut Value, addresses: &mut u32) {
+    match kind {
+        "Service" => service(spec, addresses),
+        "Pod" => pod(spec),
+        "CustomResourceDefinition" => {
+            let name = spec["names"]["kind"].as_str().unwrap_or("").to_owned();
+            if let Some(names) = spec.get_mut("names") {
+                default(names, "listKind", json!(format!("{name}List")));
+                default(names, "singular", json!(name.to_lowercase()));
+            }
+            default(spec, "conversion", json!({"strategy": "None"}));
+        }
+        _ => workload(kind, spec),
+    }
+}
+
+/// Turns a Secret's `stringData` into `data`.
+pub fn move_string_data(object: &mut Value) {
+    let Some(map) = object.as_object_mut() else { return };
+    let Some(Value::Object(plain)) = map.shift_remove("stringData") else { return };
+    if !object["data"].is_object() {
+        object["data"] = json!({});
+    }
+    for (name, value) in plain {
+        let encoded = value.as_str().map(|v| STANDARD.encode(v));
+        object["data"][name] = json!(encoded);
+    }
+}
+
+/// The selector by which a Job finds its pods, unless the client wrote one.
+fn job_selector(object: &mut Value) {
+    let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+    let spec = &object["spec"];
+    let metadata = &spec["template"]["metadata"];
+    let usable = |v: &Value| v.is_object() || v.is_null();
+    let whole = spec["template"].is_object() && usable(metadata) && usable(&metadata["labels"]);
+    if spec["selector"].is_object() || !whole {
+        return;
+    }
+    let spec = &mut object["spec"];
+    spec["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let labels = &mut spec["template"]["metadata"]["labels"];
+    for prefix in ["batch.kubernetes.io/", ""] {
+        labels[format!("{prefix}controller-uid")] = uid.clone();
+        labels[format!("{prefix}job-name")] = name.clone();
+    }
+}
+
+fn namespace(object: &mut Value) {
+    let name = object["metadata"]["name"].clone();
+    if !object["metadata"]["labels"].is_object() {
+        object["metadata"]["labels"] = json!({});
+    }
+    object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+    if object["metadata"]["deletionTimestamp"].is_null() {
+        object["spec"] = json!({"finalizers": ["kubernetes"]});
+        object["status"] = json!({"phase": "Active"});
+    }
+}
+
+fn service(spec: &mut Value, addresses: &mut u32) {
+    default(spec, "type", json!("ClusterIP"));
+    default(spec, "sessionAffinity", json!("None"));
+    if spec["type"] != "ExternalName" && spec["clusterIP"].is_null() {
+        *addresses += 1;
+        let ip = format!("10.100.{}.{}", *addresses / 250, *addresses % 250 + 1);
+        spec["clusterIP"] = json!(ip);
+        spec["clusterIPs"] = json!([ip]);
+    }
+    let on_nodes = spec["type"] == "LoadBalancer" || spec["type"] == "NodePort";
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter(|p| p.is_object()) {
+        default(port, "protocol", json!("TCP"));
+        let number = port["port"].clone();
+        default(port, "targetPort", number);
+        if on_nodes && port["nodePort"].is_null() {
+            *addresses += 1;
+            port["nodePort"] = json!(30_000 + *addresses % 2_768);
+        }
+    }
+}
+
+fn pod(spec: &mut Value) {
+    default(spec, "restartPolicy", json!("Always"));
+    default(spec, "dnsPolicy", json!("ClusterFirst"));
+    default(spec, "serviceAccountName", json!("default"));
+    default(spec, "terminationGracePeriodSeconds", json!(30));
+}
+
+fn workload(kind: &str, spec: &mut Value) {
+    let rolling = |inner: Value| json!({"type": "RollingUpdate", "rollingUpdate": inner});
+    match kind {
+        "Deployment" => {
+            default(spec, "replicas", json!(1));
+            let bounds = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
+            default(spec, "strategy", rolling(bounds));
+            default(spec, "revisionHistoryLimit", json!(10));
+            default(spec, "progressDeadlineSeconds", json!(600));
+        }
+        "ReplicaSet" => default(spec, "replicas", json!(1)),
+        "DaemonSet" => {
+            let bounds = json!({"maxSurge": 0, "maxUnavailable": 1});
+            default(spec, "updateStrategy", rolling(bounds));
+        }
+        "StatefulSet" => {
+            default(spec, "replicas", json!(1));
+            default(spec, "updateStrategy", rolling(json!({"partition": 0})));
+            default(spec, "podManagementPolicy", json!("OrderedReady"));
+        }
+        "Job" => {
+            default(spec, "completions", json!(1));
+            default(spec, "parallelism", json!(1));
+            default(spec, "backoffLimit", json!(6));
+        }
+        _ => {}
+    }
+}
