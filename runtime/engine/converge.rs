@@ -232,7 +232,7 @@ impl Declared<'_> {
                 break found;
             }
             // What was made a moment ago (a role, a zone) may not be visible to this service yet.
-            let passes = error.class == Class::Passing && tries < Policy::CALL.tries;
+            let passes = matches!(error.class, Class::Passing | Class::NotFound) && tries < Policy::CALL.tries;
             if !passes || self.cx.run.cancel.is_cancelled() {
                 if matches!(error.class, Class::Invalid | Class::Denied | Class::Conflict) {
                     self.engine.log.append(vec![Event::Forgotten { address: self.address.clone() }]).await?;

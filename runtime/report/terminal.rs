@@ -82,7 +82,7 @@ impl Reporter for Terminal {
                 self.ended(step, "✗", &format!("{:>8}  failed", seconds(*took_s)));
                 self.line(error.trim_end());
             }
-            Event::StepSkipped { step, why } => self.ended(step, "·", why),
+            Event::StepSkipped { step, why } if why.starts_with("switched") => self.ended(step, "·", why),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
             Event::Printed { step, text } => self.line(&format!("  {step:<width$}  {text}", width = self.width)),
             Event::RunEnded(summary) => {
@@ -91,7 +91,7 @@ impl Reporter for Terminal {
                 }
                 self.line(&summary_text(summary));
             }
-            Event::RunStarted { .. } | Event::Changed { .. } | Event::Planned(_) => {}
+            Event::RunStarted { .. } | Event::StepSkipped { .. } | Event::Changed { .. } | Event::Planned(_) => {}
         }
     }
 }

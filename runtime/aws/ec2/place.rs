@@ -68,9 +68,24 @@ impl Lookup for Zones {
 /// Stands on EC2 `DescribeVpcs`, `DescribeAddresses`, `DescribeInstances`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct UsageArgs {}
+pub struct UsageArgs {
+    /// EKS cluster whose nodes are not counted: they are the stack's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
 
-/// What the account uses in the region.
+/// Whether an object carries the tag of the stack that asks.
+fn is_ours(cx: &Cx, tags: &[aws_sdk_ec2::types::Tag]) -> bool {
+    tags.iter().any(|tag| tag.key() == Some(crate::cx::TAG_STACK) && tag.value() == Some(&cx.run.stack))
+}
+
+/// Whether an instance is a node of the cluster that the caller leaves out.
+fn is_node(args: &UsageArgs, tags: &[aws_sdk_ec2::types::Tag]) -> bool {
+    let cluster = args.cluster.as_deref();
+    cluster.is_some() && tags.iter().any(|tag| tag.key() == Some("eks:cluster-name") && tag.value() == cluster)
+}
+
+/// What the account uses in the region, beside the stack that asks.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub struct UsageOutput {
     /// VPCs (quota `vpc`, `L-F678F1CE`).
@@ -89,20 +104,22 @@ impl Lookup for Usage {
     type Args = UsageArgs;
     type Output = UsageOutput;
 
-    async fn look(cx: &Cx, _args: &UsageArgs) -> Result<UsageOutput> {
+    async fn look(cx: &Cx, args: &UsageArgs) -> Result<UsageOutput> {
         let clients = clients(cx).await?;
         let mut vpcs = 0;
         let mut pages = clients.ec2().describe_vpcs().into_paginator().items().send();
         while let Some(vpc) = pages.next().await {
-            vpc?;
-            vpcs += 1;
+            vpcs += usize::from(!is_ours(cx, vpc?.tags()));
         }
-        let elastic_ips = clients.ec2().describe_addresses().send().await?.addresses().len();
+        let addresses = clients.ec2().describe_addresses().send().await?;
+        let elastic_ips = addresses.addresses().iter().filter(|address| !is_ours(cx, address.tags())).count();
         let running = Filter::builder().name("instance-state-name").values("pending").values("running").build();
         let mut pages = clients.ec2().describe_instances().filters(running).into_paginator().items().send();
         let mut vcpus_standard = 0;
         while let Some(reservation) = pages.next().await {
-            vcpus_standard += reservation?.instances().iter().map(standard_vcpus).sum::<i32>();
+            let reservation = reservation?;
+            let others = reservation.instances().iter().filter(|instance| !is_ours(cx, instance.tags()) && !is_node(args, instance.tags()));
+            vcpus_standard += others.map(standard_vcpus).sum::<i32>();
         }
         Ok(UsageOutput { vpcs, elastic_ips, vcpus_standard })
     }
