@@ -11,9 +11,9 @@ use crate::aws::http::{ApiError, Outcome};
 const TYPES: [&str; 14] =
     ["A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SPF", "SRV", "TXT"];
 
-/// Where a record set is kept: sorted by name, type and set identifier.
+/// Where a record set is kept: sorted by name, type and set identifier. The space sorts before all that names hold.
 pub fn key(name: &str, sort: &str, set: &str) -> String {
-    format!("{}|{sort}|{set}", name::sort_key(name))
+    format!("{} {sort} {set}", name::sort_key(name))
 }
 
 /// The key of a record set.
@@ -137,7 +137,7 @@ pub fn list(cx: &mut Cx<'_>) -> Outcome {
         (None, None) => String::new(),
         (Some(text), sort) => {
             let full = name::canonical(text).ok_or_else(|| invalid(format!("'{text}' is not a domain name")))?;
-            key(&full, sort.unwrap_or_default(), cx.p.or("identifier", "")).trim_end_matches('|').to_owned()
+            key(&full, sort.unwrap_or_default(), cx.p.or("identifier", "")).trim_end_matches(' ').to_owned()
         }
     };
     let mut found: Vec<Value> = cx

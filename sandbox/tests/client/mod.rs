@@ -17,11 +17,24 @@ pub struct Client {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// Status line and headers.
+    pub head: String,
     /// Body.
     pub body: String,
 }
 
 impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+    }
+
+    /// The value of a header, lower case; empty when there is none.
+    pub fn header(&self, name: &str) -> String {
+        let line = self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_default().to_owned()
+    }
+
     /// The text of the first element of this name; empty when there is none.
     pub fn text(&self, element: &str) -> String {
         self.texts(element).into_iter().next().unwrap_or_default()
@@ -48,6 +61,39 @@ impl Client {
     /// An IAM call.
     pub async fn iam(&self, operation: &str, parameters: &[(&str, &str)]) -> Option<Answer> {
         self.form("iam", "2010-05-08", operation, parameters).await
+    }
+
+    /// An RDS call.
+    pub async fn rds(&self, operation: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.form("rds", "2014-10-31", operation, parameters).await.unwrap()
+    }
+
+    /// An Auto Scaling call.
+    pub async fn autoscaling(&self, operation: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.form("autoscaling", "2011-01-01", operation, parameters).await.unwrap()
+    }
+
+    /// A call of a REST service; `headers` are whole lines.
+    pub async fn rest(&self, service: &str, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+        self.rest_in("eu-west-1", service, method, path, headers, body).await
+    }
+
+    /// The same, signed for a region.
+    pub async fn rest_in(
+        &self,
+        region: &str,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Answer {
+        let mut lines = format!(
+            "Authorization: AWS4-HMAC-SHA256 Credential={}/20260101/{region}/{service}/aws4_request, SignedHeaders=host, Signature=0\r\n",
+            self.key
+        );
+        headers.iter().for_each(|line| lines.push_str(&format!("{line}\r\n")));
+        self.exchange(method, path, &lines, body).await.unwrap()
     }
 
     async fn form(&self, service: &str, version: &str, operation: &str, parameters: &[(&str, &str)]) -> Option<Answer> {
@@ -94,7 +140,8 @@ impl Client {
         stream.read_to_end(&mut bytes).await.ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let (head, body) = text.split_once("\r\n\r\n")?;
-        Some(Answer { status: head.split(' ').nth(1)?.parse().ok()?, body: body.to_owned() })
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, head: head.to_owned(), body: body.to_owned() })
     }
 }
 
@@ -107,4 +154,24 @@ pub async fn vpc_with_gateway(client: &Client) -> (String, String) {
     assert_eq!(attach.status, 200);
     let subnet = client.ec2("CreateSubnet", &[("VpcId", &vpc), ("CidrBlock", "10.0.0.0/24")]).await.unwrap();
     (vpc, subnet.text("subnetId"))
+}
+
+/// A VPC with two subnets in different zones; returns the ids of VPC and subnets.
+pub async fn vpc_of_two_zones(client: &Client) -> (String, [String; 2]) {
+    let vpc = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]).await.unwrap().text("vpcId");
+    let mut subnets = Vec::new();
+    for (cidr, zone) in [("10.0.0.0/24", "eu-west-1a"), ("10.0.1.0/24", "eu-west-1b")] {
+        let parameters = [("VpcId", vpc.as_str()), ("CidrBlock", cidr), ("AvailabilityZone", zone)];
+        subnets.push(client.ec2("CreateSubnet", &parameters).await.unwrap().text("subnetId"));
+    }
+    (vpc, [subnets.remove(0), subnets.remove(0)])
+}
+
+/// A role that `service` may assume; returns its ARN.
+pub async fn role(client: &Client, name: &str, service: &str) -> String {
+    let trust = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"Service":"{service}"}},"Action":"sts:AssumeRole"}}]}}"#
+    );
+    let parameters = [("RoleName", name), ("AssumeRolePolicyDocument", trust.as_str())];
+    client.iam("CreateRole", &parameters).await.unwrap().text("Arn")
 }
