@@ -10,6 +10,7 @@ use crate::{
     cx::Cx,
     error::{Error, Result},
     http,
+    value::{UNKNOWN_OPEN, has_unknown},
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -45,6 +46,11 @@ fn parts(objects: Vec<Value>, settings: &Settings<'_>) -> Result<Vec<Vec<Part>>>
     Ok(phases.into_iter().map(|phase| phase.into_iter().map(part).collect()).collect())
 }
 
+fn not_known(cx: &Cx) -> Vec<Vec<Part>> {
+    cx.say("its objects are not known until run");
+    Vec::new()
+}
+
 /// Many objects of Kubernetes, from YAML or from maps.
 ///
 /// Use it for manifests that stand in the playbook or that a step made. Namespaces come first, then definitions (until
@@ -70,7 +76,8 @@ pub struct ApplyArgs {
     pub yaml: Option<String>,
     /// Manifests as maps; after those of `yaml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub objects: Option<Vec<Value>>,
+    #[schemars(with = "Option<Vec<Value>>")]
+    pub objects: Option<Value>,
     /// Namespace for manifests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -96,12 +103,22 @@ impl Composite for Apply {
     const NAME: &'static str = "k8s::apply";
     type Args = ApplyArgs;
 
-    async fn expand(_cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>> {
+    async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>> {
         if args.yaml.is_none() && args.objects.is_none() {
             return Err(Error::usage("`k8s::apply` has nothing to apply").hint("give `yaml` or `objects`"));
         }
-        let mut objects = documents::parsed(args.yaml.as_deref().unwrap_or_default(), "`yaml`")?;
-        objects.extend(args.objects.iter().flatten().cloned());
+        let yaml = args.yaml.as_deref().unwrap_or_default();
+        let mut objects = match documents::parsed(yaml, "`yaml`") {
+            // A plan cannot know what a program would print.
+            Err(_) if cx.planning() && yaml.contains(UNKNOWN_OPEN) => return Ok(not_known(cx)),
+            other => other?,
+        };
+        match &args.objects {
+            None => {}
+            Some(Value::Array(more)) => objects.extend(more.iter().cloned()),
+            Some(other) if cx.planning() && has_unknown(other) => return Ok(not_known(cx)),
+            Some(_) => return Err(Error::usage("`objects` is no list of maps")),
+        }
         patching::apply_all(&mut objects, args.patches.as_deref().unwrap_or_default())?;
         let settings = Settings {
             cluster: &args.cluster,
@@ -173,6 +190,9 @@ impl Composite for Manifest {
     type Args = ManifestArgs;
 
     async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>> {
+        if cx.planning() && args.url.contains(UNKNOWN_OPEN) {
+            return Ok(not_known(cx));
+        }
         let fetched = http::fetch(cx, &args.url, args.sha256.as_deref()).await?;
         let origin = format!("`{}`", args.url);
         let text = String::from_utf8(fetched.content).map_err(|_| Error::usage(format!("{origin} is no text")))?;

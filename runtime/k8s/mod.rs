@@ -22,6 +22,8 @@ pub mod patching;
 pub mod place;
 pub mod ready;
 pub mod reasons;
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;
 pub mod waits;
 
 use crate::bind::Registry;

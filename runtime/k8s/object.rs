@@ -194,6 +194,11 @@ fn is_unserved(error: &Error) -> bool {
         && (error.code.as_deref() == Some(kind::UNSERVED) || words.contains("could not find the requested resource"))
 }
 
+/// Whether an error may mean that the whole cluster is gone: it cannot be reached, or whoever answers knows no token of it.
+fn may_be_gone(error: &Error) -> bool {
+    error.code.as_deref() == Some(UNREACHED) || error.class == Class::Denied
+}
+
 #[async_trait]
 impl Resource for Object {
     const KIND: &'static str = "k8s::object";
@@ -242,9 +247,7 @@ impl Resource for Object {
         let cluster = cluster(cx, &last.cluster).await?;
         let place = last.place();
         match cluster.send_maybe(cx, &place.get()).await {
-            Err(error) if error.code.as_deref() == Some(UNREACHED) && cluster::is_gone(cx, &last.cluster).await => {
-                Ok(None)
-            }
+            Err(error) if may_be_gone(&error) && cluster::is_gone(cx, &last.cluster).await => Ok(None),
             other => Ok(other?.map(|object| observed(&last.cluster, &place, &object, last.wait))),
         }
     }
@@ -291,9 +294,7 @@ impl Resource for Object {
             Err(error) if error.class == Class::Conflict => {
                 Err(error.hint("someone has made it anew since: look at it, then delete it or `state rm` its record"))
             }
-            Err(error) if error.code.as_deref() == Some(UNREACHED) && cluster::is_gone(cx, &observed.cluster).await => {
-                Ok(())
-            }
+            Err(error) if may_be_gone(&error) && cluster::is_gone(cx, &observed.cluster).await => Ok(()),
             other => other.map(drop),
         }
     }

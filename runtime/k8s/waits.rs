@@ -16,7 +16,7 @@ pub use load_balancer::LoadBalancer;
 pub use nodes::Nodes;
 pub use rollout::Rollout;
 
-use super::{cluster::Cluster, place::Place, reasons};
+use super::{cluster::Cluster, place::Place, ready::State, reasons};
 use crate::{cx::Cx, error::Error};
 use serde_json::Value;
 
@@ -32,8 +32,13 @@ async fn failed(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value, what:
     Error::failed(what).because(cause)
 }
 
-/// The reasons for a wait that ended at its deadline.
-async fn explained(cx: &Cx, cluster: &Cluster, place: &Place) -> Option<String> {
+/// The reasons for a wait that ended at its deadline: how far the object is, and all that can be found.
+async fn explained(cx: &Cx, cluster: &Cluster, place: &Place, how_far: impl Fn(&Value) -> State) -> Option<String> {
     let object = cluster.send_maybe(cx, &place.get()).await.ok()??;
-    Some(reasons::of(cx, cluster, place, &object).await).filter(|words| !words.is_empty())
+    let words = match how_far(&object) {
+        State::Ready => return None,
+        State::Pending(words) | State::Failed(words) => words,
+    };
+    let reasons = reasons::of(cx, cluster, place, &object).await;
+    Some(if reasons.is_empty() { words } else { format!("{words}\n{reasons}") })
 }

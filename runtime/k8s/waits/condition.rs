@@ -89,6 +89,9 @@ impl Wait for Condition {
 
     async fn explain(cx: &Cx, args: &Self::Args) -> Option<String> {
         let (cluster, place) = args.place(cx).await.ok()?;
-        explained(cx, &cluster, &place).await
+        explained(cx, &cluster, &place, |object| {
+            ready::condition_is(object, &args.condition, args.status.as_deref().unwrap_or("True"))
+        })
+        .await
     }
 }

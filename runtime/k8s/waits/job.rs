@@ -85,6 +85,6 @@ impl Wait for Job {
 
     async fn explain(cx: &Cx, args: &Self::Args) -> Option<String> {
         let (cluster, place) = args.place(cx).await.ok()?;
-        explained(cx, &cluster, &place).await
+        explained(cx, &cluster, &place, ready::job).await
     }
 }

@@ -89,6 +89,6 @@ impl Wait for LoadBalancer {
 
     async fn explain(cx: &Cx, args: &Self::Args) -> Option<String> {
         let (cluster, place) = args.place(cx).await.ok()?;
-        explained(cx, &cluster, &place).await
+        explained(cx, &cluster, &place, |_| ready::State::Pending("no address yet".to_owned())).await
     }
 }

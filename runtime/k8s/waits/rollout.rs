@@ -90,7 +90,7 @@ impl Wait for Rollout {
 
     async fn explain(cx: &Cx, args: &Self::Args) -> Option<String> {
         let (cluster, place) = args.place(cx).await.ok()?;
-        explained(cx, &cluster, &place).await
+        explained(cx, &cluster, &place, ready::rollout).await
     }
 }
 
