@@ -15,6 +15,8 @@ mod bucket_test;
 mod event;
 mod journal;
 mod keys;
+#[cfg(test)]
+mod kill_test;
 mod lease;
 mod log;
 #[cfg(test)]

@@ -26,13 +26,11 @@ impl State {
                 _ => run.ended = at,
             }
         }
-        match event.address() {
-            Some(address) => self.apply_to_resource(address, event, at),
-            None => {
-                self.apply_to_stack(event, at);
-                Ok(())
-            }
+        if let Some(address) = event.address() {
+            return self.apply_to_resource(address, event, at);
         }
+        self.apply_to_stack(event, at);
+        Ok(())
     }
 
     fn apply_to_resource(&mut self, address: &str, event: &Event, at: Timestamp) -> Result<(), Illegal> {

@@ -34,7 +34,7 @@ impl Default for Timing {
         let asked = if cfg!(debug_assertions) { std::env::var(LEASE_VARIABLE).ok() } else { None };
         let ttl_s = asked.and_then(|text| text.parse().ok()).unwrap_or(60_u64).max(1);
         let ttl = Duration::from_secs(ttl_s);
-        let patience = Duration::from_secs(600);
+        let patience = Duration::from_mins(10);
         Self { ttl, heartbeat: ttl / 3, margin: ttl / 12, patience, snapshot_every: 256 }
     }
 }

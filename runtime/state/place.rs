@@ -98,7 +98,9 @@ impl Place {
     pub fn folder(&self) -> Option<&Path> {
         match &self.0 {
             Kind::Folder(folder) => Some(folder),
-            _ => None,
+            Kind::Bucket { .. } => None,
+            #[cfg(test)]
+            Kind::Given(_) => None,
         }
     }
 
@@ -130,7 +132,9 @@ impl Place {
     pub(super) fn key(&self, path: &str) -> Key {
         match &self.0 {
             Kind::Bucket { prefix, .. } => Key::from(format!("{prefix}/{path}")),
-            _ => Key::from(path),
+            Kind::Folder(_) => Key::from(path),
+            #[cfg(test)]
+            Kind::Given(_) => Key::from(path),
         }
     }
 

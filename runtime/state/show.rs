@@ -85,21 +85,16 @@ pub fn reveal(state: &State, name: &str) -> Result<String> {
     } else {
         wanted
     };
-    match wanted[..] {
-        [(_, value)] => match revealed(value) {
-            Value::String(text) => Ok(text),
-            other => Ok(other.to_string()),
-        },
-        _ => {
-            let names: Vec<String> = secrets.iter().map(|(full, _)| format!("`{full}`")).collect();
-            let hint = if names.is_empty() {
-                "the stack has no secrets".into()
-            } else {
-                format!("there are {}", names.join(", "))
-            };
-            Err(Error::new(Class::Usage, format!("no single secret is called `{name}`")).hint(hint))
-        }
+    if let [(_, value)] = wanted[..] {
+        return Ok(match revealed(value) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        });
     }
+    let names: Vec<String> = secrets.iter().map(|(full, _)| format!("`{full}`")).collect();
+    let hint =
+        if names.is_empty() { "the stack has no secrets".into() } else { format!("there are {}", names.join(", ")) };
+    Err(Error::new(Class::Usage, format!("no single secret is called `{name}`")).hint(hint))
 }
 
 fn secret_names(state: &State) -> Vec<(String, Value)> {

@@ -74,6 +74,7 @@ impl fmt::Display for Illegal {
 ///
 /// `ready` after `updating` or `deleting` means that the change or deletion was not carried out, or is done already, and
 /// the object was found as wanted. `deleted` straight from `ready` means that someone else deleted it.
+#[expect(clippy::match_same_arms, reason = "one line for each row of the table")]
 pub fn next(status: Option<Status>, event: &Event) -> Result<Option<Status>, Illegal> {
     use Status::{Created, Deleting, Intended, Ready, Updating};
     let Some(address) = event.address() else { return Ok(status) };

@@ -17,7 +17,7 @@ const STACK_LENGTH: usize = 48;
 /// The simulated clouds keep their state under this name, beside the stacks.
 const RESERVED: &str = "sandbox";
 /// Drafts older than this belong to no one who could still finish them.
-const DRAFT_LIFE: Duration = Duration::from_secs(600);
+const DRAFT_LIFE: Duration = Duration::from_mins(10);
 
 /// The two sorts of numbered objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
