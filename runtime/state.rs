@@ -12,6 +12,8 @@
 mod apply;
 #[cfg(all(test, feature = "sandbox"))]
 mod bucket_test;
+#[cfg(test)]
+mod damage_test;
 mod event;
 mod journal;
 mod keys;

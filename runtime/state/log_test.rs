@@ -15,33 +15,33 @@ use std::{
 };
 use tempfile::TempDir;
 
-struct World {
-    folder: TempDir,
+pub(super) struct World {
+    pub(super) folder: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         Place::parse(&self.folder.path().join("state").to_string_lossy(), &S3Access::default()).unwrap()
     }
-    fn keys(&self) -> Keys {
+    pub(super) fn keys(&self) -> Keys {
         Keys::in_folder(&self.folder.path().join("keys"))
     }
-    async fn open(&self) -> Log {
+    pub(super) async fn open(&self) -> Log {
         Log::open(&self.place(), "demo", &self.keys()).await.unwrap()
     }
-    async fn open_error(&self) -> Error {
+    pub(super) async fn open_error(&self) -> Error {
         Log::open(&self.place(), "demo", &self.keys()).await.err().expect("the log was opened")
     }
-    fn record(&self, number: u64) -> PathBuf {
+    pub(super) fn record(&self, number: u64) -> PathBuf {
         self.folder.path().join(format!("state/demo/log/{number:010}.json"))
     }
-    fn snapshots(&self) -> Vec<PathBuf> {
+    pub(super) fn snapshots(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("state/demo/snapshots"))
     }
-    fn records(&self) -> Vec<PathBuf> {
+    pub(super) fn records(&self) -> Vec<PathBuf> {
         files(&self.folder.path().join("state/demo/log"))
     }
 }
@@ -53,15 +53,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn all_files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn all_files(folder: &Path) -> Vec<PathBuf> {
     files(folder).into_iter().flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect()
 }
 
-fn who(name: &str) -> Holder {
+pub(super) fn who(name: &str) -> Holder {
     Holder { host: name.into(), pid: 7, user: Some("ada".into()), command: "gitpod-play run x.rhai".into() }
 }
 
-fn intent(name: &str, args: Value) -> Event {
+pub(super) fn intent(name: &str, args: Value) -> Event {
     Event::Intent {
         address: format!("k/{name}"),
         kind: "k".into(),
@@ -91,7 +91,7 @@ fn run_started() -> Event {
     }
 }
 
-fn timing(ttl_ms: u64) -> Timing {
+pub(super) fn timing(ttl_ms: u64) -> Timing {
     let ttl = Duration::from_millis(ttl_ms);
     Timing { ttl, heartbeat: ttl / 3, margin: ttl / 12, patience: Duration::ZERO, snapshot_every: 8 }
 }
@@ -285,105 +285,6 @@ async fn heartbeats_are_written_only_when_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn snapshots_stand_for_what_is_deleted() {
-    let world = World::new();
-    let clock = Arc::new(MachineClock::default());
-    let log = Log::open_with(&world.place(), "demo", &world.keys(), clock, timing(60_000)).await.unwrap();
-    let lease = log.acquire(who("h")).await.unwrap();
-    for number in 0..60 {
-        log.append(vec![intent(&format!("r{number}"), json!({ "n": number }))]).await.unwrap();
-    }
-    log.release(lease).await.unwrap();
-    let before = log.with(Clone::clone);
-    assert_eq!(world.snapshots().len(), 2);
-    assert!(world.records().len() < 50, "{} records", world.records().len());
-    assert!(world.record(1).exists(), "the record of the lease stays");
-    assert_eq!(world.open().await.with(Clone::clone), before);
-    // The newest snapshot is damaged: the error says so, and moving it away is enough.
-    let newest = world.snapshots()[1].clone();
-    fs::write(&newest, "rubbish").unwrap();
-    let damaged = world.open_error().await;
-    assert!(damaged.hint.unwrap().contains("move it away"));
-    fs::remove_file(newest).unwrap();
-    assert_eq!(world.open().await.with(Clone::clone), before);
-}
-
-async fn three_records(world: &World) {
-    let log = world.open().await;
-    let lease = log.acquire(who("h")).await.unwrap();
-    log.append(vec![intent("a", json!(1))]).await.unwrap();
-    log.append(vec![intent("b", json!(1))]).await.unwrap();
-    drop(lease);
-    tokio::task::yield_now().await;
-}
-
-#[tokio::test]
-async fn a_damaged_record_is_named_and_nothing_is_written() {
-    let world = World::new();
-    three_records(&world).await;
-    let text = fs::read_to_string(world.record(2)).unwrap();
-    let one_letter = text.replace("token-a", "token-b");
-    let newer = text.replace("\"format\":2", "\"format\":3").split(",\"sha256\"").next().unwrap().to_owned();
-    for (content, says) in [
-        (one_letter.as_str(), "its checksum does not fit"),
-        ("", "it is cut off"),
-        (&text[..40], "it is cut off"),
-        ("rubbish", "it is no record"),
-        (newer.as_str(), "has format 3"),
-    ] {
-        fs::write(world.record(2), content).unwrap();
-        let before: Vec<_> = all_files(world.folder.path()).iter().map(|path| fs::read(path).unwrap()).collect();
-        let error = world.open_error().await;
-        let told = format!("{error} {}", error.hint.clone().unwrap());
-        assert!(told.contains(says), "{told}");
-        assert!(told.contains("log/0000000002.json") || told.contains("newer"), "{told}");
-        let after: Vec<_> = all_files(world.folder.path()).iter().map(|path| fs::read(path).unwrap()).collect();
-        assert_eq!(before, after);
-    }
-    fs::remove_file(world.record(2)).unwrap();
-    assert!(world.open_error().await.to_string().contains("it is missing"));
-    fs::write(world.record(2), text).unwrap();
-    assert_eq!(world.open().await.with(|state| state.resources.len()), 2);
-}
-
-#[tokio::test]
-async fn a_torn_last_record_was_never_acknowledged_and_is_void() {
-    for kept in [0, 60] {
-        let world = World::new();
-        three_records(&world).await;
-        let text = fs::read_to_string(world.record(3)).unwrap();
-        fs::write(world.record(3), &text[..kept]).unwrap();
-        let log = world.open().await;
-        assert_eq!(log.with(|state| state.resources.len()), 1);
-        let nonce = log.with(|state| state.lease.clone().unwrap().nonce);
-        fs::write(world.folder.path().join(format!("state/demo/holder-{nonce}.lock")), "").unwrap();
-        let lease = log.acquire(who("h")).await.unwrap();
-        assert!(log.notices().iter().any(|notice| notice.contains("0000000003.json` is cut off")));
-        log.append(vec![intent("c", json!(1))]).await.unwrap();
-        log.release(lease).await.unwrap();
-        let names: Vec<String> = world.open().await.with(|state| state.resources.keys().cloned().collect());
-        assert_eq!(names, ["k/a", "k/c"]);
-    }
-}
-
-#[tokio::test]
-async fn a_draft_of_a_killed_writer_is_passed_over() {
-    let world = World::new();
-    three_records(&world).await;
-    let draft = world.folder.path().join("state/demo/log/0000000004.json#1");
-    fs::write(&draft, "half a rec").unwrap();
-    let log = world.open().await;
-    assert_eq!(log.with(|state| state.resources.len()), 2);
-    let old = std::time::SystemTime::now() - Duration::from_secs(7200);
-    fs::File::options().write(true).open(&draft).unwrap().set_modified(old).unwrap();
-    let nonce = log.with(|state| state.lease.clone().unwrap().nonce);
-    fs::write(world.folder.path().join(format!("state/demo/holder-{nonce}.lock")), "").unwrap();
-    let lease = log.acquire(who("h")).await.unwrap();
-    assert!(!draft.exists());
-    log.release(lease).await.unwrap();
-}
-
-#[tokio::test]
 async fn no_secret_stands_in_the_clear_in_any_file() {
     let world = World::new();
     let secret = Secret::new("s3cr3t-of-the-database");
@@ -454,25 +355,6 @@ async fn revealing_names_what_there_is() {
         assert_eq!(super::show::resources(state)[0]["outputs"]["value"], "<secret>");
         assert!(super::show::resource_lines(state).join("\n").contains("value: <secret>"));
     });
-}
-
-#[tokio::test]
-async fn a_disk_that_refuses_ends_the_tenure_and_keeps_what_is_recorded() {
-    let world = World::new();
-    let log = world.open().await;
-    let _lease = log.acquire(who("h")).await.unwrap();
-    log.append(vec![intent("a", json!(1))]).await.unwrap();
-    // A folder where the log shall put its draft: the same for root and for others.
-    let folder = world.folder.path().join("state/demo/log");
-    let kept = world.folder.path().join("state/demo/kept");
-    fs::rename(&folder, &kept).unwrap();
-    fs::write(&folder, "no folder").unwrap();
-    let refused = log.append(vec![intent("b", json!(1))]).await.unwrap_err();
-    assert!(refused.message.contains("cannot record in stack `demo`") && refused.cause.is_some(), "{refused}");
-    assert!(log.lease_ok().is_err() && log.append(vec![intent("c", json!(1))]).await.is_err());
-    fs::remove_file(&folder).unwrap();
-    fs::rename(&kept, &folder).unwrap();
-    assert_eq!(world.open().await.with(|state| state.resources.len()), 1);
 }
 
 #[tokio::test]

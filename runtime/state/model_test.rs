@@ -63,6 +63,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 
 /// Clocks of one machine, in seconds: true time, how much its clock of day is ahead, how long it slept.
 #[derive(Default)]
+#[expect(clippy::struct_field_names, reason = "units")]
 struct Clocks {
     time_s: i64,
     ahead_s: i64,
@@ -270,6 +271,12 @@ async fn work(
     }
 }
 
+fn pass(clocks: &[Arc<Mutex<Clocks>>], seconds: u8) {
+    for clock in clocks {
+        clock.lock().unwrap().time_s += i64::from(seconds);
+    }
+}
+
 fn play(moves: &[Move], ahead_s: i64) -> Result<(), TestCaseError> {
     let store = Arc::new(InMemory::new());
     let seen = Arc::new(Mutex::new(Seen::default()));
@@ -284,9 +291,9 @@ fn play(moves: &[Move], ahead_s: i64) -> Result<(), TestCaseError> {
                     prop_assert!(!(runs[0].holds() && runs[1].holds()), "both runs may write to the cloud");
                 }
             }
-            Move::Time(seconds) => clocks.iter().for_each(|clock| clock.lock().unwrap().time_s += i64::from(seconds)),
+            Move::Time(seconds) => pass(&clocks, seconds),
             Move::Sleep(which, seconds) => {
-                clocks.iter().for_each(|clock| clock.lock().unwrap().time_s += i64::from(seconds));
+                pass(&clocks, seconds);
                 clocks[which].lock().unwrap().slept_s += i64::from(seconds);
             }
             Move::Kill(which) => runs[which] = start(which),
