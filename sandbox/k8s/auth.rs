@@ -1,8 +1,8 @@
 //! Who may use a cluster: the admin's token, and tokens of the form that EKS takes.
 //!
 //! An EKS token is `k8s-aws-v1.` and the base64 of a presigned `GetCallerIdentity` URL, signed with
-//! the header `x-k8s-aws-id`. The simulation has no secret keys to check the signature with; it
-//! checks all else, and asks the cloud whether it knows the access key.
+//! the header `x-k8s-aws-id`. All but the signature is checked here; the cloud, which has the secret
+//! keys, is asked whether it knows the access key and whether the signature is right.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,22 @@ const TOKEN_LIFE_S: i64 = 15 * 60;
 /// How far a client's clock may be ahead.
 const SKEW_S: i64 = 5 * 60;
 
+/// The presigned URL that an EKS token stands for.
+///
+/// # Errors
+/// What is wrong with the token.
+pub fn url(token: &str) -> Result<String, String> {
+    let encoded = token.strip_prefix("k8s-aws-v1.").ok_or("not an EKS token")?;
+    let url = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|e| format!("not base64: {e}"))?;
+    String::from_utf8(url).map_err(|e| format!("not a URL: {e}"))
+}
+
 /// The access key that an EKS token was signed with.
 ///
 /// # Errors
 /// What is wrong with the token.
 pub fn access_key(token: &str, now: jiff::Timestamp) -> Result<String, String> {
-    let encoded = token.strip_prefix("k8s-aws-v1.").ok_or("not an EKS token")?;
-    let url = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|e| format!("not base64: {e}"))?;
-    let url = String::from_utf8(url).map_err(|e| format!("not a URL: {e}"))?;
+    let url = url(token)?;
     let (_, query) = url.split_once('?').ok_or("the URL has no query")?;
     let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let get = |name: &str| query.get(name).ok_or_else(|| format!("`{name}` is missing"));

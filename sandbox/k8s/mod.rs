@@ -183,6 +183,12 @@ pub trait Cloud: Send + Sync {
     /// Whether requests signed with this access key may use the cluster.
     fn accepts(&self, cluster: &str, access_key: &str) -> bool;
 
+    /// Whether the presigned URL of a token was signed for this cluster with the secret of its key. Yes, where the
+    /// cloud knows no secrets.
+    fn signed(&self, _cluster: &str, _url: &str) -> bool {
+        true
+    }
+
     /// What shall go wrong with this request, if anything.
     fn fault(&self, cluster: &str, method: &str, path: &str) -> Option<Fault>;
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
+use crate::aws::http::Request;
 use crate::aws::{self, Env};
 use crate::core::calls::Call;
 use crate::core::fault::FaultAction;
@@ -218,6 +219,15 @@ impl Cloud for World {
         mode != Some(json!("API")) || tx.any("eks.access", entry)
     }
 
+    fn signed(&self, cluster: &str, url: &str) -> bool {
+        let Some(env) = self.env.upgrade() else { return false };
+        let Some(found) = cluster_named(&env, cluster) else { return false };
+        let Some(request) = presigned(url, &found.name) else { return false };
+        let Some(scope) = aws::auth::scope(&request) else { return false };
+        let tx = env.store.begin(&found.region);
+        aws::auth::check_signature(&env, &tx, aws::Protocol::Json11, &request, &scope.access_key).is_ok()
+    }
+
     fn fault(&self, cluster: &str, method: &str, path: &str) -> Option<Fault> {
         let env = self.env.upgrade()?;
         let operation = format!("{method} {path}");
@@ -253,6 +263,21 @@ fn fault_of(action: &FaultAction) -> (Option<Fault>, u16) {
         return (Some(Fault::Refuse(status)), status);
     }
     (action.delay_ms.map(|ms| Fault::Delay(Duration::from_millis(ms))), 200)
+}
+
+/// The request to STS that a token's URL stands for, with the headers that its maker signed.
+fn presigned(url: &str, cluster: &str) -> Option<Request> {
+    let (host, rest) = url.strip_prefix("https://")?.split_once('/')?;
+    let (path, query) = rest.split_once('?')?;
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    Some(Request {
+        method: "GET".to_owned(),
+        raw_path: format!("/{path}"),
+        signed_path: format!("/{path}"),
+        query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        headers: [header("host", host), header("x-k8s-aws-id", cluster)].into(),
+        ..Request::default()
+    })
 }
 
 /// The IAM principal behind an identity: the role of an assumed role.

@@ -63,8 +63,10 @@ fn authorize(cluster: &Cluster, call: &Call) -> ApiResult<()> {
     }
     let token = call.header("authorization").strip_prefix("Bearer ").unwrap_or("");
     let known = token == cluster.admin_token
-        || auth::access_key(token, jiff::Timestamp::now())
-            .is_ok_and(|key| cluster.cloud().accepts(&cluster.name, &key));
+        || auth::access_key(token, jiff::Timestamp::now()).is_ok_and(|key| {
+            let cloud = cluster.cloud();
+            cloud.accepts(&cluster.name, &key) && auth::url(token).is_ok_and(|url| cloud.signed(&cluster.name, &url))
+        });
     if known { Ok(()) } else { Err(ApiError::new(401, "Unauthorized", "Unauthorized")) }
 }
 
