@@ -29,10 +29,16 @@ pub fn logs(pod: &Value, call: &Call) -> ApiResult<Reply> {
     };
     let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
     let mut statuses = statuses.filter(|s| s["name"] == wanted);
-    let state = statuses.next().map_or(&Value::Null, |s| &s["state"]);
+    let previous = call.flag("previous");
+    let field = if previous { "lastState" } else { "state" };
+    let state = statuses.next().map_or(&Value::Null, |s| &s[field]);
+    if previous && state["terminated"].is_null() {
+        let message = format!("previous terminated container \"{wanted}\" in pod \"{pod_name}\" not found");
+        return Err(ApiError::bad_request(message));
+    }
     let reason = state["waiting"]["reason"].as_str();
     let never_started = pod["status"]["phase"] == "Pending" && state["terminated"].is_null();
-    if reason.is_some() || never_started {
+    if !previous && (reason.is_some() || never_started) {
         let reason = reason.unwrap_or("ContainerCreating");
         return Err(ApiError::bad_request(format!(
             "container \"{wanted}\" in pod \"{pod_name}\" is waiting to start: {reason}"

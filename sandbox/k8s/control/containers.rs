@@ -142,6 +142,15 @@ pub fn statuses(pod: &Value, state: &Value, ready: bool, restarts: i64) -> Value
     each(&pod["spec"], "containers").map(one).collect()
 }
 
+/// The same after the containers ended: each status says how.
+pub fn statuses_after(pod: &Value, state: &Value, last: &Value, restarts: i64) -> Value {
+    let mut all = statuses(pod, state, false, restarts);
+    for status in all.as_array_mut().into_iter().flatten() {
+        status["lastState"] = last.clone();
+    }
+    all
+}
+
 /// A waiting state.
 pub fn waiting(reason: &str, message: &str) -> Value {
     json!({"waiting": {"reason": reason, "message": message}})

@@ -207,6 +207,13 @@ fn report(
         let with = json!({"status": {"conditions": status["conditions"]}});
         status["conditions"] = with_condition(&with, "Progressing", fine, reason, &message);
     }
+    let failure = |c: &&Value| c["type"] == "ReplicaFailure";
+    let all = status["conditions"].as_array_mut();
+    let failed = current.and_then(|s| s["status"]["conditions"].as_array()?.iter().find(failure).cloned());
+    if let Some(all) = all {
+        all.retain(|c| c["type"] != "ReplicaFailure");
+        all.extend(failed);
+    }
     let shown = current.map(|s| revision(s).max(1).to_string());
     if let Some(shown) = shown
         && deployment["metadata"]["annotations"][REVISION] != shown.as_str()

@@ -147,7 +147,8 @@ fn run(context: &mut Context, key: &Key, pod: &Arc<Value>) -> ApiResult<()> {
         context.event(pod, Level::Warning, "BackOff", message);
         let state = containers::waiting("CrashLoopBackOff", message);
         let mut status = pod["status"].clone();
-        status["containerStatuses"] = containers::statuses(pod, &state, false, known + 1);
+        let last = containers::terminated(pod, 1, "exit status 1");
+        status["containerStatuses"] = containers::statuses_after(pod, &state, &last, known + 1);
         return context.set_status(key, status);
     }
     if condition_is_true(pod, "Ready") || !context.elapsed(key, pod, "start", pace::START_S) {
@@ -212,8 +213,8 @@ pub struct PodPlan<'a> {
 }
 
 impl Context {
-    /// Creates a controller's pod, unless its service account is missing.
-    pub(super) fn create_pod(&self, plan: PodPlan<'_>) -> ApiResult<()> {
+    /// Creates a controller's pod; the answer is why it was not, when its service account is missing.
+    pub(super) fn create_pod(&self, plan: PodPlan<'_>) -> ApiResult<Option<String>> {
         let namespace = meta(plan.owner, "namespace");
         let mut spec = plan.template["spec"].clone();
         let account = spec["serviceAccountName"].as_str().unwrap_or("default");
@@ -225,7 +226,7 @@ impl Context {
                 plan.name
             );
             self.event(plan.owner, Level::Warning, "FailedCreate", &message);
-            return Ok(());
+            return Ok(Some(message));
         }
         if let Some(node) = plan.node {
             spec["nodeName"] = json!(node);
@@ -257,7 +258,7 @@ impl Context {
         self.store().create(&key, pod, &Write::simulation())?;
         let message = format!("Created pod: {}", plan.name);
         self.event(plan.owner, Level::Normal, "SuccessfulCreate", &message);
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Context, key_of, meta,
     pods::{PodPlan, is_active},
-    terminating,
+    terminating, with_condition,
 };
 use crate::k8s::{
     cluster::condition_is_true,
@@ -26,8 +26,9 @@ pub fn reconcile(context: &mut Context, key: &Key, set: &Arc<Value>) -> ApiResul
     for extra in pods.split_off(wanted.min(pods.len())) {
         context.store().delete(&key_of("/pods", &extra), &Value::Null, false)?;
     }
+    let mut refusal = None;
     for _ in pods.len()..wanted {
-        context.create_pod(PodPlan {
+        refusal = context.create_pod(PodPlan {
             owner: set,
             template: &set["spec"]["template"],
             name: format!("{}-{}", key.name, suffix()),
@@ -43,6 +44,9 @@ pub fn reconcile(context: &mut Context, key: &Key, set: &Arc<Value>) -> ApiResul
     if ready > 0 {
         status["readyReplicas"] = json!(ready);
         status["availableReplicas"] = json!(ready);
+    }
+    if let Some(message) = refusal {
+        status["conditions"] = with_condition(set, "ReplicaFailure", true, "FailedCreate", &message);
     }
     context.set_status(key, status)
 }

@@ -90,12 +90,13 @@ fn create(context: &Context, key: &Key, set: &Value, index: i64, hash: &str) -> 
         }
         claims.push((volume.to_owned(), claim));
     }
-    context.create_pod(PodPlan {
+    let plan = PodPlan {
         owner: set,
         template: &set["spec"]["template"],
         name: name.clone(),
         labels: vec![(HASH, hash.to_owned()), ("statefulset.kubernetes.io/pod-name", name)],
         node: None,
         claims,
-    })
+    };
+    context.create_pod(plan).map(|_| ())
 }

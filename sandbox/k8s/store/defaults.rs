@@ -1,7 +1,7 @@
 //! The defaults that clients rely on, as the API server fills them in.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::k8s::kinds::Kind;
 
@@ -10,6 +10,16 @@ fn default(object: &mut Value, field: &str, value: Value) {
     if map.get(field).is_none_or(Value::is_null) {
         map.insert(field.to_owned(), value);
     }
+}
+
+/// Drops what metadata says with nothing: nulls, and lists and maps without entries.
+pub fn tidy_metadata(metadata: &mut Map<String, Value>) {
+    metadata.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
 }
 
 /// Fills in what is missing. `addresses` counts the cluster addresses and node ports given out.
@@ -120,7 +130,19 @@ fn service(spec: &mut Value, addresses: &mut u32) {
     }
 }
 
+/// What the specification of a pod, or of a pod template, gets.
+fn container_ports(spec: &mut Value) {
+    let containers = spec.get_mut("containers").and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten() {
+            default(port, "protocol", json!("TCP"));
+        }
+    }
+}
+
 fn pod(spec: &mut Value) {
+    container_ports(spec);
     default(spec, "restartPolicy", json!("Always"));
     default(spec, "dnsPolicy", json!("ClusterFirst"));
     default(spec, "serviceAccountName", json!("default"));
@@ -128,6 +150,9 @@ fn pod(spec: &mut Value) {
 }
 
 fn workload(kind: &str, spec: &mut Value) {
+    if let Some(spec) = spec.get_mut("template").and_then(|t| t.get_mut("spec")) {
+        container_ports(spec);
+    }
     let rolling = |inner: Value| json!({"type": "RollingUpdate", "rollingUpdate": inner});
     match kind {
         "Deployment" => {

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
@@ -80,7 +81,9 @@ impl Journal {
     pub fn open(path: &Path) -> io::Result<(Self, Recovered)> {
         let found = read(path)?;
         let fresh = path.with_extension("new");
-        let mut out = BufWriter::new(File::create(&fresh)?);
+        // Secrets are in it: for its owner's eyes only.
+        let private = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut out = BufWriter::new(private);
         for (key, object) in &found.objects {
             writeln!(out, "{}", line(found.version, found.addresses, key, Some(object)))?;
         }

@@ -142,6 +142,7 @@ impl Objects {
         }
         let has_spec = object["spec"].is_object();
         let meta = metadata(object);
+        defaults::tidy_metadata(meta);
         for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
             meta.shift_remove(field);
         }
@@ -185,6 +186,7 @@ impl Objects {
         for field in SERVER_METADATA {
             put_or_remove(meta, field, old["metadata"].get(field));
         }
+        defaults::tidy_metadata(meta);
         restrict_part(&kind, &old, &mut new, write);
         if !matches!(write.part, Part::Applied | Part::AppliedStatus) {
             let before = &old["metadata"]["managedFields"];

@@ -102,6 +102,8 @@ async fn what_is_missing_is_told() {
     client.create(&format!("{APPS}/deployments"), &account).await;
     until_waiting(&client, "image-", "ImagePullBackOff").await;
     until_waiting(&client, "env-", "CreateContainerConfigError").await;
+    let failing = client.get(&format!("{APPS}/deployments/account")).await;
+    assert!(has(&failing, "ReplicaFailure"), "{failing}");
     let events = client.get("/api/v1/namespaces/default/events").await.to_string();
     for told in ["Back-off pulling image", "secret \\\"database\\\" not found", "serviceaccount \\\"irsa\\\" not found"]
     {
@@ -113,6 +115,20 @@ async fn what_is_missing_is_told() {
     for name in ["env", "account"] {
         client.until(&format!("{APPS}/deployments/{name}"), "available", |d| has(d, "Available")).await;
     }
+}
+
+#[tokio::test]
+async fn a_crashing_container_leaves_the_log_of_its_last_run() {
+    let (world, client) = cluster();
+    world.set_nodes(CLUSTER, nodes(1)).unwrap();
+    client.create(&format!("{APPS}/deployments"), &deployment("bad", 1, "repo/crash-loop:1")).await;
+    until_waiting(&client, "bad-", "CrashLoopBackOff").await;
+    let pods = client.get(PODS).await;
+    let name = pods["items"][0]["metadata"]["name"].as_str().unwrap();
+    let log = client.get(&format!("{PODS}/{name}/log?previous=true")).await;
+    assert!(log.as_str().unwrap().contains("exit status 1"), "{log}");
+    let refused = client.get(&format!("{PODS}/{name}/log")).await;
+    assert!(refused["message"].as_str().unwrap().contains("waiting to start: CrashLoopBackOff"), "{refused}");
 }
 
 #[tokio::test]
