@@ -58,6 +58,8 @@ async fn exchange(env: Arc<Env>, request: ::http::Request<Incoming>) -> Result<R
     let request = Request::new(&parts, body);
     let reply = if request.raw_path.starts_with("/_sandbox/") {
         admin::answer(&env, &request)
+    } else if request.raw_path == "/manifest" {
+        stand_in(&request)
     } else {
         match env.answer(request).await {
             Answer::Reply(reply) => reply,
@@ -65,6 +67,15 @@ async fn exchange(env: Arc<Env>, request: ::http::Request<Incoming>) -> Result<R
         }
     };
     Ok(write(reply))
+}
+
+/// `GET /manifest?url=…`: our own small manifest in place of the one at that address.
+fn stand_in(request: &Request) -> Reply {
+    let url = request.query.iter().find(|(name, _)| *name == "url").map_or("", |(_, url)| url.as_str());
+    match crate::k8s::manifests::manifest_for(url) {
+        Some(text) => Reply::new(200, "application/yaml", text),
+        None => Reply::new(404, "text/plain", format!("no stand-in for {url}")),
+    }
 }
 
 fn write(reply: Reply) -> Response<Full<Bytes>> {
