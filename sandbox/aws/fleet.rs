@@ -96,31 +96,18 @@ pub fn launch(
         eni["attachment"]["instanceOwnerId"] = json!(account);
         eni["tagSet"] = tags.clone();
     });
-    let volume = root_volume(tx, &id, zone, &machine.disk, iso(now), &tags);
+    let volume = root_volume(tx, &id, zone, &machine.disk, &iso(now), &tags);
     let mut instance = json!({
         "instanceId": id,
         "imageId": machine.image_id,
-        "instanceState": {"code": 0, "name": "pending"},
         "privateDnsName": format!("ip-{}.{domain}", ip.replace('.', "-")),
-        "dnsName": "",
-        "reason": "",
-        "amiLaunchIndex": 0,
-        "productCodes": [],
         "instanceType": machine.instance_type,
         "launchTime": iso(now),
         "placement": {"availabilityZone": zone, "groupName": "", "tenancy": "default"},
-        "monitoring": {"state": "disabled"},
         "subnetId": subnet_id,
         "vpcId": subnet["vpcId"],
         "privateIpAddress": ip,
-        "sourceDestCheck": true,
         "groupSet": eni["groupSet"],
-        "architecture": "x86_64",
-        "rootDeviceType": "ebs",
-        "rootDeviceName": "/dev/sda1",
-        "virtualizationType": "hvm",
-        "hypervisor": "xen",
-        "ebsOptimized": true,
         "blockDeviceMapping": [{"deviceName": "/dev/sda1", "ebs": {
             "volumeId": volume, "status": "attached", "attachTime": iso(now), "deleteOnTermination": true,
         }}],
@@ -139,6 +126,9 @@ pub fn launch(
         "_user_data": machine.user_data,
         "_node_ready_at": env.clock.ready_at("node-join"),
     });
+    if let (Some(members), Value::Object(fresh)) = (instance.as_object_mut(), fresh()) {
+        members.extend(fresh);
+    }
     due::begin(
         &mut instance,
         env.clock.ready_at("instance"),
@@ -148,10 +138,29 @@ pub fn launch(
     Ok(id)
 }
 
-fn root_volume(tx: &mut Tx<'_>, instance: &str, zone: &str, disk: &Value, created: String, tags: &Value) -> String {
+/// What every machine shows that has just been started.
+fn fresh() -> Value {
+    json!({
+        "instanceState": {"code": 0, "name": "pending"},
+        "dnsName": "",
+        "reason": "",
+        "amiLaunchIndex": 0,
+        "productCodes": [],
+        "monitoring": {"state": "disabled"},
+        "sourceDestCheck": true,
+        "architecture": "x86_64",
+        "rootDeviceType": "ebs",
+        "rootDeviceName": "/dev/sda1",
+        "virtualizationType": "hvm",
+        "hypervisor": "xen",
+        "ebsOptimized": true,
+    })
+}
+
+fn root_volume(tx: &mut Tx<'_>, instance: &str, zone: &str, disk: &Value, created: &str, tags: &Value) -> String {
     let id = tx.new_id("vol");
     let (size_gib, kind) = (disk["size"].as_i64().unwrap_or(20), disk["type"].as_str().unwrap_or("gp3"));
-    let mut volume = super::ec2::new_volume(&id, zone, size_gib, kind, &created, &tags);
+    let mut volume = super::ec2::new_volume(&id, zone, size_gib, kind, created, tags);
     for member in ["iops", "throughput"] {
         if !disk[member].is_null() {
             volume[member] = disk[member].clone();
@@ -170,7 +179,7 @@ fn root_volume(tx: &mut Tx<'_>, instance: &str, zone: &str, disk: &Value, create
 /// Ends a machine: its interface and volume go at once, its record lingers.
 pub fn terminate(tx: &mut Tx<'_>, env: &Env, id: &str) {
     if tx.get("instance", id).is_some_and(lives) {
-        super::ec2::end_instance(tx, id, env.clock.after(std::time::Duration::from_secs(3600)));
+        super::ec2::end_instance(tx, id, env.clock.after(std::time::Duration::from_hours(1)));
     }
 }
 

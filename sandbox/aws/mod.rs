@@ -116,7 +116,7 @@ pub const SERVICES: &[Service] = &[
 pub fn settle(tx: &mut Tx<'_>, env: &Env, region: &str) {
     ec2::settle(tx, &env.clock);
     eks::settle(tx, env, region);
-    autoscaling::settle(tx, env);
+    autoscaling::settle(tx, env, region);
     elbv2::settle(tx, env);
     rds::settle(tx, env);
     route53::settle(tx, env);

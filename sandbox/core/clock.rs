@@ -55,6 +55,7 @@ const DURATIONS: &[(&str, u64)] = &[
     ("eks-nodegroup-delete", 5 * 60),
     ("eks-nodegroup-update", 90),
     ("node-join", 60),
+    ("instance", 20),
     ("rds-instance", 12 * 60),
     ("rds-instance-delete", 5 * 60),
     ("rds-modify", 3 * 60),

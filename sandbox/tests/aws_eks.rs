@@ -170,6 +170,13 @@ async fn a_node_group_has_machines_that_follow_its_size() {
         site.client.autoscaling("DescribeAutoScalingGroups", &[("AutoScalingGroupNames.member.1", &group)]).await;
     assert_eq!((found.text("MaxSize"), found.texts("InstanceId").len()), ("9".to_owned(), 3));
     assert!(found.body.contains("<Key>k8s.io/cluster-autoscaler/enabled</Key>"));
+    // A machine that is lost is replaced.
+    let lost = found.text("InstanceId");
+    assert_eq!(site.client.ec2("TerminateInstances", &[("InstanceId.1", &lost)]).await.unwrap().status, 200);
+    let found =
+        site.client.autoscaling("DescribeAutoScalingGroups", &[("AutoScalingGroupNames.member.1", &group)]).await;
+    let machines = found.texts("InstanceId");
+    assert!(machines.len() == 3 && !machines.contains(&lost), "{machines:?}");
     // Who sets the size at the group changes the node group too.
     let set = [("AutoScalingGroupName", group.as_str()), ("DesiredCapacity", "1")];
     assert_eq!(site.client.autoscaling("SetDesiredCapacity", &set).await.status, 200);
@@ -268,4 +275,30 @@ async fn access_is_by_entries_and_policies() {
     assert_eq!(listed[0]["policyArn"], policy);
     assert_eq!(site.call("DELETE", &one, &Value::Null).await.status, 200);
     assert_eq!(code(&site.call("GET", &one, &Value::Null).await), "ResourceNotFoundException");
+}
+
+#[tokio::test]
+async fn groups_that_keep_nodes_from_the_private_endpoint_make_them_fail() {
+    let site = Site::new(Options::default()).await;
+    let mut cluster = site.cluster();
+    cluster["resourcesVpcConfig"]["endpointPrivateAccess"] = json!(true);
+    assert_eq!(site.call("POST", "/clusters", &cluster).await.status, 200);
+    let shown = site.show("/clusters/gitpod", "cluster").await["resourcesVpcConfig"].clone();
+    let (vpc, own) = (shown["vpcId"].as_str().unwrap(), shown["clusterSecurityGroupId"].as_str().unwrap());
+    let group = [("GroupName", "services"), ("GroupDescription", "d"), ("VpcId", vpc)];
+    let group = site.client.ec2("CreateSecurityGroup", &group).await.unwrap().text("groupId");
+    for (name, groups, status) in
+        [("alone", vec![group.as_str()], "CREATE_FAILED"), ("both", vec![own, &group], "ACTIVE")]
+    {
+        let mut template = vec![("LaunchTemplateName".to_owned(), name)];
+        template.extend(groups.iter().zip(1..).map(|(g, n)| (format!("LaunchTemplateData.SecurityGroupId.{n}"), *g)));
+        let template: Vec<(&str, &str)> = template.iter().map(|(k, v)| (k.as_str(), *v)).collect();
+        let made = site.client.ec2("CreateLaunchTemplate", &template).await.unwrap();
+        let mut body = site.nodegroup();
+        body["nodegroupName"] = json!(name);
+        body["launchTemplate"] = json!({"id": made.text("launchTemplateId")});
+        site.make_nodegroup(&body).await;
+        let shown = site.show(&format!("/clusters/gitpod/node-groups/{name}"), "nodegroup").await;
+        assert_eq!(shown["status"], status, "{name}");
+    }
 }

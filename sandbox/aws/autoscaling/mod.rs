@@ -43,9 +43,18 @@ fn handle(cx: &mut Cx<'_>) -> Outcome {
     }
 }
 
-/// Groups whose deletion is over go.
-pub fn settle(tx: &mut Tx<'_>, env: &Env) {
+/// Groups whose deletion is over go; those that lost machines get others.
+pub fn settle(tx: &mut Tx<'_>, env: &Env, region: &str) {
     due::pass(tx, &env.clock, TABLE);
+    let wanted: Vec<(String, u64)> = tx
+        .scan(TABLE)
+        .filter(|(_, doc)| doc["_stalled"].is_null())
+        .filter_map(|(name, doc)| Some((name.clone(), doc["DesiredCapacity"].as_u64()?)))
+        .collect();
+    for (name, desired) in wanted {
+        // What cannot be started now is tried again at the next look, as on AWS.
+        let _ = scale(tx, env, region, &name, desired);
+    }
 }
 
 fn invalid(message: impl Into<String>) -> ApiError {
@@ -166,6 +175,11 @@ pub fn make_for_nodegroup(
     });
     doc["_machine"] = kept(machine);
     tx.put(TABLE, name, doc);
+}
+
+/// Keeps a group from starting machines: it met a quota.
+pub fn stall(tx: &mut Tx<'_>, name: &str) {
+    tx.update(TABLE, name, |doc| doc["_stalled"] = json!(true));
 }
 
 /// Machines that start from now on are made another way.

@@ -140,6 +140,23 @@ pub fn never_joins(template: &Template) -> bool {
     template.text("imageId").is_some() && template.text("userData").is_none()
 }
 
+/// Whether the security groups of the template keep machines from the control plane: its private endpoint takes only
+/// who wears the cluster's own group, or whom a rule of that group lets in.
+pub fn shut_out(tx: &Tx<'_>, template: &Template, cluster: &Value) -> bool {
+    let vpc = &cluster["resourcesVpcConfig"];
+    let (own, groups) = (&vpc["clusterSecurityGroupId"], template.groups());
+    if groups.is_empty() || vpc["endpointPrivateAccess"] != json!(true) || groups.iter().any(|g| *own == json!(g)) {
+        return false;
+    }
+    let lets_in = |rule: &Value| {
+        let source = &rule["referencedGroupInfo"]["groupId"];
+        rule["groupId"] == *own
+            && rule["isEgress"] == json!(false)
+            && (!rule["cidrIpv4"].is_null() || groups.iter().any(|g| *source == json!(g)))
+    };
+    !tx.any("sgr", lets_in)
+}
+
 /// Pods that fit on a machine: by its interfaces, unless the user data lifts that bound.
 pub fn max_pods(instance_type: &str, image_is_custom: bool, user_data: Option<&str>) -> u32 {
     let decoded = user_data.and_then(|data| base64::engine::general_purpose::STANDARD.decode(data).ok());

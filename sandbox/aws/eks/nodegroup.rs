@@ -11,6 +11,7 @@ use crate::aws::due::Passed;
 use crate::aws::fleet::Machine;
 use crate::aws::http::{ApiError, Outcome};
 use crate::aws::params::Params;
+use crate::aws::signature::hex;
 use crate::aws::{Cx, Env, autoscaling, due, fleet};
 use crate::core::store::Tx;
 
@@ -231,13 +232,15 @@ fn begin_machines(
     autoscaling::make_for_nodegroup(&mut cx.tx, env, &region, &machine, &subnets, doc);
     if usize::try_from(wanted_vcpus).unwrap_or(usize::MAX) > limit {
         doc["_failed"] = json!([group]);
+        autoscaling::stall(&mut cx.tx, &group);
         let message = format!(
             "Could not launch On-Demand Instances. VcpuLimitExceeded - You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance bucket that the specified instance type belongs to."
         );
         return Ok(Some(("AsgInstanceLaunchFailures", message)));
     }
     autoscaling::scale(&mut cx.tx, env, &region, &group, desired)?;
-    if template.is_some_and(launch::never_joins) {
+    let outside = template.is_some_and(|t| launch::shut_out(&cx.tx, t, cluster));
+    if template.is_some_and(launch::never_joins) || outside {
         let ids: Vec<Value> = fleet::living(&cx.tx, &group).iter().map(|i| i["instanceId"].clone()).collect();
         doc["_failed"] = json!(ids);
         return Ok(Some(("NodeCreationFailure", "Instances failed to join the kubernetes cluster".to_owned())));
@@ -291,8 +294,7 @@ pub fn machine(env: &Env, id: &str, doc: &Value, template: Option<&Template>, cl
 pub fn eks_image(env: &Env, version: &Value) -> String {
     use md5::{Digest, Md5};
     let sum = Md5::digest(format!("{}/{version}", env.options.account_id));
-    let hex: String = sum.iter().map(|b| format!("{b:02x}")).collect();
-    format!("ami-{}", &hex[..17])
+    format!("ami-{}", &hex(&sum)[..17])
 }
 
 /// Id and document of the node group that a request names.

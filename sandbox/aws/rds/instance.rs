@@ -239,14 +239,9 @@ pub fn check_password(password: &str, engine: &Engine) -> Result<(), ApiError> {
 
 /// The default subnet group is that of a default VPC, which this account has not.
 fn subnet_group_name(cx: &Cx<'_>) -> Result<String, ApiError> {
-    match cx.p.opt("DBSubnetGroupName") {
-        Some(name) => Ok(name.to_owned()),
-        None => {
-            let message =
-                "No default subnet detected in VPC. Please contact AWS Support to recreate the default Subnets.";
-            Err(ApiError::new("InvalidSubnet", message))
-        }
-    }
+    let message = "No default subnet detected in VPC. Please contact AWS Support to recreate the default Subnets.";
+    let given = cx.p.opt("DBSubnetGroupName").map(str::to_owned);
+    given.ok_or_else(|| ApiError::new("InvalidSubnet", message))
 }
 
 /// The security groups of a request, which must be in the VPC; the VPC's own default group where it names none.

@@ -118,11 +118,9 @@ pub fn backups(cx: &mut Cx<'_>) -> Outcome {
 /// `DeleteDBInstanceAutomatedBackup`.
 pub fn delete_backup(cx: &mut Cx<'_>) -> Outcome {
     let id = need(cx, "DbiResourceId")?;
-    match cx.tx.delete(BACKUPS, &id) {
-        Some(doc) => cx.query(&json!({"DBInstanceAutomatedBackup": doc})),
-        None => {
-            let message = format!("Automated backup of {id} not found.");
-            Err(ApiError::new("DBInstanceAutomatedBackupNotFound", message).status(404))
-        }
-    }
+    let Some(doc) = cx.tx.delete(BACKUPS, &id) else {
+        let message = format!("Automated backup of {id} not found.");
+        return Err(ApiError::new("DBInstanceAutomatedBackupNotFound", message).status(404));
+    };
+    cx.query(&json!({"DBInstanceAutomatedBackup": doc}))
 }

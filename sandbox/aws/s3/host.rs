@@ -19,10 +19,8 @@ fn bucket(host: &str) -> Option<&str> {
         return Some(bucket.trim_end_matches(".s3")).filter(|b| *b != "s3");
     }
     let service = name.strip_suffix(".amazonaws.com")?;
-    let at = service
-        .find(".s3.")
-        .or_else(|| service.find(".s3-"))
-        .or_else(|| service.ends_with(".s3").then(|| service.len() - 3))?;
+    let at =
+        service.find(".s3.").or_else(|| service.find(".s3-")).or_else(|| service.strip_suffix(".s3").map(str::len))?;
     Some(&service[..at])
 }
 

@@ -31,13 +31,11 @@ fn upload_of(cx: &Cx<'_>) -> Result<(String, Value), ApiError> {
     let (bucket, _) = bucket_of(cx)?;
     let id = cx.p.or("uploadId", "").to_owned();
     let found = cx.tx.get(TABLE, &id).filter(|u| u["Bucket"] == json!(bucket) && u["Key"] == json!(cx.p.or("Key", "")));
-    match found {
-        Some(doc) => Ok((id, doc.clone())),
-        None => {
-            let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
-            Err(ApiError::new("NoSuchUpload", message).status(404).field("UploadId", id))
-        }
-    }
+    let Some(doc) = found else {
+        let message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
+        return Err(ApiError::new("NoSuchUpload", message).status(404).field("UploadId", id));
+    };
+    Ok((id, doc.clone()))
 }
 
 /// Numbers are padded so that parts sort.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{NAMESPACE, bucket_of, config, denied, invalid_argument, version};
 use crate::aws::http::{ApiError, Outcome, Reply, Request};
+use crate::aws::signature::hex;
 use crate::aws::{Cx, iam};
 
 /// Headers that are kept with an object and given back.
@@ -15,7 +16,7 @@ const KEPT: [&str; 6] =
 
 /// The hexadecimal MD5 of a body.
 pub fn md5_hex(body: &[u8]) -> String {
-    Md5::digest(body).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Md5::digest(body))
 }
 
 fn precondition_failed(condition: &str) -> ApiError {
@@ -69,8 +70,7 @@ pub fn check_sums(request: &Request) -> Result<(), ApiError> {
         }
     }
     if let Some(wanted) = request.header("x-amz-content-sha256").filter(|sum| sum.len() == 64) {
-        let sum: String = sha2::Sha256::digest(&request.body).iter().map(|b| format!("{b:02x}")).collect();
-        if sum != wanted {
+        if hex(&sha2::Sha256::digest(&request.body)) != wanted {
             let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
             return Err(ApiError::new("XAmzContentSHA256Mismatch", message));
         }
