@@ -4,10 +4,12 @@
 mod bindings;
 mod book;
 mod call;
+mod check;
 mod convert;
 mod current;
 mod declare;
 mod diagnostic;
+mod digest;
 mod duration;
 mod explain;
 mod fault;
@@ -109,13 +111,15 @@ impl Playbook {
 
     /// A digest of all code that the step runs: its body, what it captured, the functions and constants it uses in any
     /// module. Comments and blank lines change nothing; it is the same in every process.
-    pub fn code_digest(&self, _step: &str) -> String {
-        String::new()
+    /// Empty when there is no such step.
+    pub fn code_digest(&self, step: &str) -> String {
+        let step = self.loaded.book.step(step);
+        step.map(|step| digest::of_step(&self.loaded.units, step)).unwrap_or_default()
     }
 
     /// Everything that can be found wrong without running a step.
     pub fn check(&self) -> Vec<Diagnostic> {
-        Vec::new()
+        check::all(&self.loaded, &self.registry)
     }
 
     /// All files of the user that were read, for `watch`.

@@ -10,7 +10,12 @@ const MOST_CALLERS: usize = 8;
 
 /// A syntax error in the file called `id`.
 pub(super) fn syntax(mistake: &ParseError, id: &str, text: &Arc<str>) -> Diagnostic {
-    let hint = syntax_hint(mistake.err_type());
+    let hint = match mistake.err_type() {
+        ParseErrorType::VariableUndefined(name) if text.contains(&format!("fn {name}(")) => {
+            "a function that is handed over by its name stands above the line that does so"
+        }
+        other => syntax_hint(other),
+    };
     let message = match mistake.err_type() {
         ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
         ParseErrorType::UnexpectedEOF => "the script ends in the middle of something".into(),

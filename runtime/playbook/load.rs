@@ -3,6 +3,7 @@
 use super::{
     Diagnostic, Load, Playbook, Step,
     book::{Book, SharedBook},
+    check,
     current::{Current, Deep},
     declare, explain,
     language::{self, Parts},
@@ -55,6 +56,7 @@ fn declared(load: &Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {
     }
     let loaded = Loaded { engine, units, book, main };
     let steps = finish(&loaded, &mut problems);
+    problems.extend(check::stopping(&loaded, &load.registry));
     if problems.iter().any(Diagnostic::is_error) {
         return Err(problems);
     }

@@ -58,6 +58,11 @@ impl Fields<'_> {
             found.push(Mistake { path, message: format!("there is no field `{}`", shown(odd)), hint });
         }
         for missing in self.required.iter().filter(|field| !given.clone().any(|given| given == **field)) {
+            // Mistyped rather than missing: said above.
+            let odd = given.clone().filter(|field| self.closed && !self.properties.contains_key(*field));
+            if suggest::nearest(missing, odd).is_some() {
+                continue;
+            }
             let message = format!("field `{}` is missing", shown(missing));
             let about = self.properties[*missing]["description"].as_str().unwrap_or_default();
             let about = about.lines().next().unwrap_or_default().trim_end_matches('.');
@@ -159,10 +164,11 @@ mod tests {
             texts,
             [
                 ("there is no field `scaling.mix`", "did you mean `max`?"),
-                ("field `scaling.min` is missing", ""),
                 ("there is no field `taints[0].maxx`", "did you mean `max`?"),
             ]
         );
+        let missing = mistakes(&schema, &json!({ "name": "x", "scaling": { "max": 1 } }));
+        assert_eq!(missing[0].message, "field `scaling.min` is missing");
         assert_eq!(mistakes(&schema, &json!({}))[0].hint, "`name`: What it is called");
         assert!(mistakes(&schema, &json!({ "name": "x", "scaling": null })).is_empty());
     }

@@ -53,11 +53,6 @@ impl SecretText {
     pub fn new(plaintext: &str) -> Self {
         Self(crate::secret::Secret::new(plaintext).marked().into())
     }
-
-    /// Without markers.
-    pub fn reveal(&self) -> String {
-        plain(&self.0)
-    }
 }
 
 /// `text` without secret markers.

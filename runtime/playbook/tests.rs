@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Mutex;
 
+mod checks;
 mod errors;
 mod forks;
 mod steps;

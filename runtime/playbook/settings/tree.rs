@@ -35,16 +35,6 @@ impl Node {
     pub fn leaf(default: Value, rule: Rule) -> Self {
         Node::Leaf(Box::new(Leaf { value: default.clone(), default, rule, origin: "default".into() }))
     }
-
-    /// The plain value, sections as maps.
-    pub fn value(&self) -> Value {
-        match self {
-            Node::Leaf(leaf) => leaf.value.clone(),
-            Node::Section(children) => {
-                Value::Object(children.iter().map(|(key, node)| (key.clone(), node.value())).collect())
-            }
-        }
-    }
 }
 
 impl Tree {
