@@ -191,7 +191,7 @@ async fn observe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<AddonObser
 
 fn observed(addon: &aws_sdk_eks::types::Addon) -> AddonObserved {
     let own = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let issues = addon.health().map(|health| health.issues()).unwrap_or_default();
+    let issues = addon.health().map(aws_sdk_eks::types::AddonHealth::issues).unwrap_or_default();
     AddonObserved {
         cluster: own(addon.cluster_name()),
         name: own(addon.addon_name()),
@@ -200,8 +200,11 @@ fn observed(addon: &aws_sdk_eks::types::Addon) -> AddonObserved {
         configuration: addon.configuration_values().and_then(read),
         tags: sorted(addon.tags()),
         arn: own(addon.addon_arn()),
-        status: own(addon.status().map(|status| status.as_str())),
-        issues: issues.iter().map(|one| issue(one.code().map(|code| code.as_str()), one.message())).collect(),
+        status: own(addon.status().map(aws_sdk_eks::types::AddonStatus::as_str)),
+        issues: issues
+            .iter()
+            .map(|one| issue(one.code().map(aws_sdk_eks::types::AddonIssueCode::as_str), one.message()))
+            .collect(),
     }
 }
 

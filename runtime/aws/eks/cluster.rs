@@ -292,9 +292,10 @@ async fn observe(cx: &Cx, name: &str) -> Result<Option<ClusterObserved>> {
 fn observed(cluster: &aws_sdk_eks::types::Cluster, region: &str) -> Result<ClusterObserved> {
     let network = cluster.resources_vpc_config().ok_or_else(|| absent("the cluster's network"))?;
     let own = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let setups = cluster.logging().map(|logging| logging.cluster_logging()).unwrap_or_default();
-    let logging = setups.iter().filter(|setup| setup.enabled() == Some(true)).flat_map(|setup| setup.types());
-    let issues = cluster.health().map(|health| health.issues()).unwrap_or_default();
+    let setups = cluster.logging().map(aws_sdk_eks::types::Logging::cluster_logging).unwrap_or_default();
+    let logging =
+        setups.iter().filter(|setup| setup.enabled() == Some(true)).flat_map(aws_sdk_eks::types::LogSetup::types);
+    let issues = cluster.health().map(aws_sdk_eks::types::ClusterHealth::issues).unwrap_or_default();
     Ok(ClusterObserved {
         name: own(cluster.name()),
         role: own(cluster.role_arn()),
@@ -316,10 +317,13 @@ fn observed(cluster: &aws_sdk_eks::types::Cluster, region: &str) -> Result<Clust
         issuer: own(cluster.identity().and_then(|identity| identity.oidc()).and_then(|oidc| oidc.issuer())),
         vpc: own(network.vpc_id()),
         cluster_security_group: own(network.cluster_security_group_id()),
-        status: own(cluster.status().map(|status| status.as_str())),
+        status: own(cluster.status().map(aws_sdk_eks::types::ClusterStatus::as_str)),
         platform_version: own(cluster.platform_version()),
         region: region.to_owned(),
-        issues: issues.iter().map(|one| issue(one.code().map(|code| code.as_str()), one.message())).collect(),
+        issues: issues
+            .iter()
+            .map(|one| issue(one.code().map(aws_sdk_eks::types::ClusterIssueCode::as_str), one.message()))
+            .collect(),
     })
 }
 

@@ -316,8 +316,8 @@ async fn observe(cx: &Cx, cluster: &str, name: &str) -> Result<Option<NodegroupO
 fn observed(group: &aws_sdk_eks::types::Nodegroup) -> Result<NodegroupObserved> {
     let own = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let scaling = group.scaling_config().ok_or_else(|| absent("the node group's bounds"))?;
-    let groups = group.resources().map(|resources| resources.auto_scaling_groups()).unwrap_or_default();
-    let issues = group.health().map(|health| health.issues()).unwrap_or_default();
+    let groups = group.resources().map(aws_sdk_eks::types::NodegroupResources::auto_scaling_groups).unwrap_or_default();
+    let issues = group.health().map(aws_sdk_eks::types::NodegroupHealth::issues).unwrap_or_default();
     Ok(NodegroupObserved {
         cluster: own(group.cluster_name()),
         name: own(group.nodegroup_name()),
@@ -342,10 +342,13 @@ fn observed(group: &aws_sdk_eks::types::Nodegroup) -> Result<NodegroupObserved> 
         taints: group.taints().iter().map(read_taint).collect(),
         tags: sorted(group.tags()),
         arn: own(group.nodegroup_arn()),
-        status: own(group.status().map(|status| status.as_str())),
+        status: own(group.status().map(aws_sdk_eks::types::NodegroupStatus::as_str)),
         autoscaling_group: own(groups.first().and_then(|one| one.name())),
         release_version: own(group.release_version()),
-        issues: issues.iter().map(|one| issue(one.code().map(|code| code.as_str()), one.message())).collect(),
+        issues: issues
+            .iter()
+            .map(|one| issue(one.code().map(aws_sdk_eks::types::NodegroupIssueCode::as_str), one.message()))
+            .collect(),
     })
 }
 

@@ -43,9 +43,9 @@ impl Holder<'_> {
     }
 
     async fn attach(self, iam: &Client, arn: &str) -> Result<()> {
-        let missing = |error: Error| match error.is_not_found() {
-            true => error.hint(format!("name an existing policy of AWS, or give the ARN of `{arn}` in full")),
-            false => error,
+        let missing = |error: Error| {
+            let hint = format!("name an existing policy of AWS, or give the ARN of `{arn}` in full");
+            if error.is_not_found() { error.hint(hint) } else { error }
         };
         match self {
             Holder::Role(name) => {

@@ -231,15 +231,12 @@ async fn update_inline(cx: &Cx, args: &RoleArgs, changes: &[Change]) -> Result<(
     let wanted = args.inline.clone().unwrap_or_default();
     for change in changes {
         let Some(name) = change.field.strip_prefix("inline.") else { continue };
-        match wanted.get(name) {
-            Some(document) => {
-                let put = aws.iam().put_role_policy().role_name(&args.name).policy_name(name);
-                put.policy_document(document.to_string()).send().await?;
-            }
-            None => {
-                let delete = aws.iam().delete_role_policy().role_name(&args.name).policy_name(name);
-                gone(delete.send().await.map_err(Error::from))?;
-            }
+        if let Some(document) = wanted.get(name) {
+            let put = aws.iam().put_role_policy().role_name(&args.name).policy_name(name);
+            put.policy_document(document.to_string()).send().await?;
+        } else {
+            let delete = aws.iam().delete_role_policy().role_name(&args.name).policy_name(name);
+            gone(delete.send().await.map_err(Error::from))?;
         }
     }
     remember(cx, &key(&args.name), "inline", Value::Bool(true));

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 /// A database as it is. What is being changed counts as changed.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the fields of RDS, under the names of the arguments")]
 pub struct InstanceObserved {
     /// Its name.
     pub name: String,
@@ -114,7 +115,8 @@ pub fn observed(instance: &aws_sdk_rds::types::DbInstance, last: Kept) -> Instan
     let pending = instance.pending_modified_values();
     let coming = |field: Option<&str>, now: Option<&str>| own(field.or(now));
     let groups = instance.vpc_security_groups().iter().filter(|group| group.status() != Some("removing"));
-    let storage = pending.and_then(|pending| pending.allocated_storage()).or(instance.allocated_storage());
+    let storage =
+        pending.and_then(aws_sdk_rds::types::PendingModifiedValues::allocated_storage).or(instance.allocated_storage());
     InstanceObserved {
         name: own(instance.db_instance_identifier()),
         engine: own(instance.engine()),
@@ -128,12 +130,15 @@ pub fn observed(instance: &aws_sdk_rds::types::DbInstance, last: Kept) -> Instan
         password: last.password,
         subnet_group: instance.db_subnet_group().and_then(|group| group.db_subnet_group_name.clone()),
         security_groups: groups.filter_map(|group| group.vpc_security_group_id.clone()).collect(),
-        multi_az: pending.and_then(|one| one.multi_az()).or(instance.multi_az()).unwrap_or(false),
+        multi_az: pending
+            .and_then(aws_sdk_rds::types::PendingModifiedValues::multi_az)
+            .or(instance.multi_az())
+            .unwrap_or(false),
         public: instance.publicly_accessible().unwrap_or(false),
         encrypted: instance.storage_encrypted().unwrap_or(false),
         deletion_protection: instance.deletion_protection().unwrap_or(false),
         backup_days: pending
-            .and_then(|one| one.backup_retention_period())
+            .and_then(aws_sdk_rds::types::PendingModifiedValues::backup_retention_period)
             .or(instance.backup_retention_period())
             .unwrap_or_default(),
         skip_final_snapshot: last.skip_final_snapshot,
@@ -141,7 +146,7 @@ pub fn observed(instance: &aws_sdk_rds::types::DbInstance, last: Kept) -> Instan
         tags: read_tags(instance.tag_list()),
         arn: own(instance.db_instance_arn()),
         endpoint: own(instance.endpoint().and_then(|endpoint| endpoint.address())),
-        port: instance.endpoint().and_then(|endpoint| endpoint.port()).unwrap_or_default(),
+        port: instance.endpoint().and_then(aws_sdk_rds::types::Endpoint::port).unwrap_or_default(),
         status: own(instance.db_instance_status()),
         resource_id: own(instance.dbi_resource_id()),
     }

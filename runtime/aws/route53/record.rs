@@ -212,20 +212,17 @@ fn sent_value(kind: &str, value: &str) -> String {
 async fn put(cx: &Cx, args: &RecordArgs, ttl_now: Option<i64>) -> Result<()> {
     let incomplete = |mistake: String| Error::failed(format!("record `{}` is incomplete", args.name)).because(mistake);
     let set = ResourceRecordSet::builder().name(&args.name).r#type(RrType::from(args.kind.as_str()));
-    let set = match &args.alias {
-        Some(alias) => {
-            let target = AliasTarget::builder().hosted_zone_id(&alias.zone_id).dns_name(&alias.hostname);
-            let target = target.evaluate_target_health(alias.evaluate_health).build();
-            set.alias_target(target.map_err(|mistake| incomplete(mistake.to_string()))?)
+    let set = if let Some(alias) = &args.alias {
+        let target = AliasTarget::builder().hosted_zone_id(&alias.zone_id).dns_name(&alias.hostname);
+        let target = target.evaluate_target_health(alias.evaluate_health).build();
+        set.alias_target(target.map_err(|mistake| incomplete(mistake.to_string()))?)
+    } else {
+        let mut set = set.ttl(args.ttl.or(ttl_now).unwrap_or(TTL_S));
+        for value in args.values.iter().flatten() {
+            let record = ResourceRecord::builder().value(sent_value(&args.kind, value)).build();
+            set = set.resource_records(record.map_err(|mistake| incomplete(mistake.to_string()))?);
         }
-        None => {
-            let mut set = set.ttl(args.ttl.or(ttl_now).unwrap_or(TTL_S));
-            for value in args.values.iter().flatten() {
-                let record = ResourceRecord::builder().value(sent_value(&args.kind, value)).build();
-                set = set.resource_records(record.map_err(|mistake| incomplete(mistake.to_string()))?);
-            }
-            set
-        }
+        set
     };
     let set = set.build().map_err(|mistake| incomplete(mistake.to_string()))?;
     record_sets::put(aws::clients(cx).await?.route53(), &args.zone, set).await

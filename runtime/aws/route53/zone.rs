@@ -213,7 +213,7 @@ fn is_ours(cx: &Cx, reference: &str) -> bool {
 pub async fn named(r53: &Client, name: &str) -> Result<Vec<HostedZone>> {
     let answer = r53.list_hosted_zones_by_name().dns_name(name).send().await?;
     let fits = |zone: &HostedZone| {
-        let private = zone.config().is_some_and(|config| config.private_zone());
+        let private = zone.config().is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone);
         !private && plain_name(zone.name()) == plain_name(name)
     };
     Ok(answer.hosted_zones.into_iter().filter(fits).collect())
@@ -236,7 +236,7 @@ pub async fn observe(cx: &Cx, id: &str) -> Result<Option<ZoneObserved>> {
     },);
     let Some((answer, tags)) = found(answers)? else { return Ok(None) };
     let zone = answer.hosted_zone().ok_or_else(|| absent("the zone"))?;
-    let tags = tags.resource_tag_set().map(|set| set.tags()).unwrap_or_default();
+    let tags = tags.resource_tag_set().map(aws_sdk_route53::types::ResourceTagSet::tags).unwrap_or_default();
     let pair = |tag: &Tag| Some((tag.key.clone()?, tag.value.clone().unwrap_or_default()));
     let mut tags: BTreeMap<String, String> = tags.iter().filter_map(pair).collect();
     if is_ours(cx, zone.caller_reference()) {

@@ -95,6 +95,7 @@ pub struct BucketObserved {
 
 /// Which settings are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is read by a call of its own, or not")]
 struct Watched {
     ownership: bool,
     block_public_access: bool,
@@ -142,7 +143,7 @@ impl Resource for Bucket {
             versioning: args.versioning.is_some(),
             encryption: args.encryption.is_some(),
         };
-        let there = observe(&client(&aws, &region), &args.name, &region, watched).await;
+        let there = Box::pin(observe(&client(&aws, &region), &args.name, &region, watched)).await;
         let there = there.map_err(|error| {
             if error.code.as_deref() == Some("AccessDenied") { foreign(&args.name, error) } else { error }
         })?;
@@ -158,7 +159,7 @@ impl Resource for Bucket {
             versioning: last.versioning.is_some() || set("versioning").is_some(),
             encryption: last.encryption.is_some() || set("encryption").is_some(),
         };
-        let there = observe(&client(&aws, &last.region), &last.name, &last.region, watched).await?;
+        let there = Box::pin(observe(&client(&aws, &last.region), &last.name, &last.region, watched)).await?;
         let empties = set("empty_on_delete").and_then(|value| value.as_bool()).unwrap_or(last.empty_on_delete);
         Ok(there.map(|there| BucketObserved { empty_on_delete: empties, ..there }))
     }
