@@ -69,11 +69,10 @@ pub fn check_sums(request: &Request) -> Result<(), ApiError> {
             return Err(ApiError::new("BadDigest", "The Content-MD5 you specified did not match what we received."));
         }
     }
-    if let Some(wanted) = request.header("x-amz-content-sha256").filter(|sum| sum.len() == 64) {
-        if hex(&sha2::Sha256::digest(&request.body)) != wanted {
-            let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
-            return Err(ApiError::new("XAmzContentSHA256Mismatch", message));
-        }
+    let wanted = request.header("x-amz-content-sha256").filter(|sum| sum.len() == 64);
+    if wanted.is_some_and(|wanted| hex(&sha2::Sha256::digest(&request.body)) != wanted) {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        return Err(ApiError::new("XAmzContentSHA256Mismatch", message));
     }
     Ok(())
 }
