@@ -25,7 +25,7 @@ mod statefulsets;
 mod triggers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -50,8 +50,7 @@ struct Memory {
     /// The newest version looked at.
     seen: u64,
     queue: BTreeSet<Key>,
-    timers: BTreeMap<(Instant, u64), Key>,
-    timers_set: u64,
+    timers: BTreeSet<(Instant, Key)>,
     /// Since when an object (by uid) has been waiting for something.
     since: HashMap<String, HashMap<&'static str, Instant>>,
 }
@@ -98,8 +97,7 @@ impl Context {
     }
 
     fn wake_at(&mut self, key: &Key, due: Instant) {
-        self.memory.timers_set += 1;
-        self.memory.timers.insert((due, self.memory.timers_set), key.clone());
+        self.memory.timers.insert((due, key.clone()));
     }
 
     /// Has `key` looked at in this turn.
@@ -188,7 +186,7 @@ pub async fn run(cluster: Weak<Cluster>) {
         turn(&mut context);
         memory = context.memory;
         drop(context.cluster);
-        let next = memory.timers.keys().next().map(|(due, _)| *due);
+        let next = memory.timers.first().map(|(due, _)| *due);
         let later = Instant::now() + Duration::from_secs(3600);
         tokio::select! {
             result = changed.changed() => if result.is_err() { return },
@@ -211,9 +209,10 @@ fn turn(context: &mut Context) {
             context.memory.queue.extend(all);
         }
     }
-    let rest = context.memory.timers.split_off(&(Instant::now(), u64::MAX));
-    let due = std::mem::replace(&mut context.memory.timers, rest);
-    context.memory.queue.extend(due.into_values());
+    let now = Instant::now();
+    while context.memory.timers.first().is_some_and(|(due, _)| *due <= now) {
+        context.memory.queue.extend(context.memory.timers.pop_first().map(|(_, key)| key));
+    }
     while let Some(key) = context.memory.queue.pop_first() {
         let found = context.store().read().find(&key).cloned();
         if let Some(object) = found {

@@ -220,10 +220,11 @@ impl Context {
         let account = spec["serviceAccountName"].as_str().unwrap_or("default");
         let place = Key::new("/serviceaccounts", namespace, account);
         if self.store().read().find(&place).is_none() {
+            // The same words each time: a name that changes would make each try a change of its own.
             let message = format!(
-                "Error creating: pods \"{}\" is forbidden: error looking up service account \
+                "Error creating: pods \"{}-\" is forbidden: error looking up service account \
                  {namespace}/{account}: serviceaccount \"{account}\" not found",
-                plan.name
+                meta(plan.owner, "name")
             );
             self.event(plan.owner, Level::Warning, "FailedCreate", &message);
             return Ok(Some(message));
