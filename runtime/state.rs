@@ -39,3 +39,13 @@ pub use log::Log;
 pub use model::{ActionState, Changes, HeldLease, Resource, RunSummary, State, StepState, StepStatus};
 pub use place::{Place, S3Access};
 pub use status::{Illegal, Status, next};
+
+/// The events in the text of the record `number`, or what is wrong with it. For tools and tests; encrypted strings stay so.
+pub fn read_record(text: &[u8], number: u64) -> Result<Vec<Event>, String> {
+    let flawed = |flaw| match flaw {
+        record::Flaw::Torn => "it is cut off".to_owned(),
+        record::Flaw::Damaged(why) => why,
+        record::Flaw::Newer(format) => format!("it has format {format}"),
+    };
+    record::decode(text, number).and_then(|document| record::events(document.body)).map_err(flawed)
+}

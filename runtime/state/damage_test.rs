@@ -37,7 +37,7 @@ async fn three_records(world: &World) {
     let lease = log.acquire(who("h")).await.unwrap();
     log.append(vec![intent("a", json!(1))]).await.unwrap();
     log.append(vec![intent("b", json!(1))]).await.unwrap();
-    drop(lease);
+    lease.forsake();
     tokio::task::yield_now().await;
 }
 
@@ -79,8 +79,6 @@ async fn a_torn_last_record_was_never_acknowledged_and_is_void() {
         fs::write(world.record(3), &text[..kept]).unwrap();
         let log = world.open().await;
         assert_eq!(log.with(|state| state.resources.len()), 1);
-        let nonce = log.with(|state| state.lease.clone().unwrap().nonce);
-        fs::write(world.folder.path().join(format!("state/demo/holder-{nonce}.lock")), "").unwrap();
         let lease = log.acquire(who("h")).await.unwrap();
         assert!(log.notices().iter().any(|notice| notice.contains("0000000003.json` is cut off")));
         log.append(vec![intent("c", json!(1))]).await.unwrap();
@@ -100,8 +98,6 @@ async fn a_draft_of_a_killed_writer_is_passed_over() {
     assert_eq!(log.with(|state| state.resources.len()), 2);
     let old = std::time::SystemTime::now() - Duration::from_hours(2);
     fs::File::options().write(true).open(&draft).unwrap().set_modified(old).unwrap();
-    let nonce = log.with(|state| state.lease.clone().unwrap().nonce);
-    fs::write(world.folder.path().join(format!("state/demo/holder-{nonce}.lock")), "").unwrap();
     let lease = log.acquire(who("h")).await.unwrap();
     assert!(!draft.exists());
     log.release(lease).await.unwrap();

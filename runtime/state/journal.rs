@@ -202,8 +202,17 @@ impl Journal {
             self.tenure.end();
         }
         let result = if self.epoch == 0 { Ok(()) } else { self.commit(vec![Event::Released]).await };
+        if result.is_ok() {
+            self.remove_alive_file();
+        }
         self.abandon();
         result
+    }
+
+    fn remove_alive_file(&mut self) {
+        if let Some(file) = self.alive.take() {
+            file.remove();
+        }
     }
 
     /// Stops holding without saying so, as a crash does.

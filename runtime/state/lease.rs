@@ -162,8 +162,9 @@ impl Tenure {
     }
 }
 
-/// The lease that [`super::Log::acquire`] gives. Dropping it without [`super::Log::release`] is what a crash is: the next
-/// run on this machine takes over at once, others when it has run out.
+/// The lease that [`super::Log::acquire`] gives. Dropping it gives the stack back as [`super::Log::release`] does, but errors
+/// stay unseen. Only a process that dies keeps it: then the next run on this machine takes over at once, others when it has
+/// run out.
 pub struct Lease {
     pub(super) log: Arc<Inner>,
     /// Counts the holders of the stack.
@@ -172,7 +173,15 @@ pub struct Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.log.stop_writing(self.epoch);
+        self.log.give_back(self.epoch);
+    }
+}
+
+#[cfg(test)]
+impl Lease {
+    /// Does what a crash does.
+    pub fn forsake(self) {
+        self.log.forsake();
     }
 }
 
@@ -200,6 +209,11 @@ impl AliveFile {
         }
     }
 
+    /// Takes it away, when the lease is given back or was never had. A holder that dies leaves its file behind, unlocked.
+    pub fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+
     /// Whether the holder is known to be dead.
     pub fn is_abandoned(path: &Path) -> bool {
         let Ok(file) = OpenOptions::new().write(true).open(path) else { return false };
@@ -207,12 +221,6 @@ impl AliveFile {
             Ok(()) => true,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
         }
-    }
-}
-
-impl Drop for AliveFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -262,9 +270,10 @@ mod tests {
         assert!(!AliveFile::is_abandoned(&path));
         let alive = AliveFile::make(path.clone()).unwrap();
         assert!(!AliveFile::is_abandoned(&path));
-        // What a kill leaves: the file, unlocked.
         drop(alive);
-        std::fs::write(&path, "").unwrap();
         assert!(AliveFile::is_abandoned(&path));
+        let other = folder.path().join("holder-o.lock");
+        AliveFile::make(other.clone()).unwrap().remove();
+        assert!(!AliveFile::is_abandoned(&other));
     }
 }

@@ -20,6 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 const BATCH: usize = 512;
 /// How often the writer looks at the clock: a machine that wakes up must notice soon.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a command waits for its stack to be given back when it ends with an error.
+const GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// The log of one stack. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +44,8 @@ enum Request {
     /// The lease ran out by the clock: find out at once whether it is still ours.
     Renew,
     Release(oneshot::Sender<Result<()>>),
+    /// The lease was dropped.
+    GiveBack(std::sync::mpsc::Sender<()>),
 }
 
 impl Log {
@@ -171,12 +175,19 @@ impl Log {
 }
 
 impl Inner {
-    /// Ends the writer of `epoch`; without its queue it stops holding.
-    pub(super) fn stop_writing(&self, epoch: u64) {
-        let mut queue = self.lock_queue();
-        if queue.as_ref().is_some_and(|(current, _)| *current == epoch) {
-            *queue = None;
+    /// Ends the writer of `epoch`, and waits a moment for it outside of the runtime, where a command may be about to end.
+    pub(super) fn give_back(&self, epoch: u64) {
+        let Some((_, sender)) = self.lock_queue().take_if(|(current, _)| *current == epoch) else { return };
+        let (done, ended) = std::sync::mpsc::channel();
+        if sender.send(Request::GiveBack(done)).is_ok() && tokio::runtime::Handle::try_current().is_err() {
+            let _ = ended.recv_timeout(GIVING_BACK);
         }
+    }
+
+    /// Ends the writer at once, as a crash does.
+    #[cfg(test)]
+    pub(super) fn forsake(&self) {
+        *self.lock_queue() = None;
     }
 
     fn lock_queue(&self) -> std::sync::MutexGuard<'_, Option<(u64, mpsc::UnboundedSender<Request>)>> {
@@ -244,6 +255,12 @@ async fn serve(journal: &mut Journal, waiting: Vec<Request>) -> bool {
             Request::Release(reply) => {
                 flush(journal, &mut batch, &mut replies, &mut ahead).await;
                 let _ = reply.send(journal.release().await);
+                return false;
+            }
+            Request::GiveBack(done) => {
+                flush(journal, &mut batch, &mut replies, &mut ahead).await;
+                let _ = journal.release().await;
+                let _ = done.send(());
                 return false;
             }
         }

@@ -191,15 +191,12 @@ async fn a_holder_on_this_machine_that_died_is_taken_over_from_at_once() {
     let first = world.open().await;
     let lease = first.acquire(who("h")).await.unwrap();
     first.append(vec![run_started()]).await.unwrap();
-    drop(lease);
-    drop(first);
+    lease.forsake();
     tokio::task::yield_now().await;
-    // A kill leaves the file of the holder behind, unlocked.
-    let nonce = world.open().await.with(|state| state.lease.clone().unwrap().nonce);
-    fs::write(world.folder.path().join(format!("state/demo/holder-{nonce}.lock")), "").unwrap();
     let other_host = world.open().await;
     assert_eq!(other_host.acquire(who("elsewhere")).await.err().unwrap().class, Class::Conflict);
     let second = world.open().await;
+    assert!(first.lease_ok().is_err());
     let lease = second.acquire(who("h")).await.unwrap();
     assert_eq!(lease.epoch, 2);
     assert!(second.notices()[0].contains("took over from ada@h"));
@@ -364,4 +361,19 @@ async fn names_of_stacks_are_checked() {
         let error = Log::open(&world.place(), wrong, &world.keys()).await.err().unwrap();
         assert_eq!(error.class, Class::Usage);
     }
+}
+
+#[test]
+fn a_command_that_ends_with_an_error_gives_its_stack_back() {
+    let world = World::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let log = runtime.block_on(world.open());
+    let lease = runtime.block_on(log.acquire(who("one"))).unwrap();
+    drop(lease);
+    drop(runtime);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let next = runtime.block_on(world.open());
+    let _lease = runtime.block_on(next.acquire(who("two"))).unwrap();
+    assert_eq!(next.notices(), Vec::<String>::new());
+    assert_eq!(files(&world.folder.path().join("state/demo")).len(), 3);
 }

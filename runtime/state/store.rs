@@ -235,6 +235,9 @@ fn hint_for(cause: &str) -> &'static str {
         "free some space, then run the same command again; what was recorded is kept"
     } else if cause.contains("read-only") {
         "the disk is read-only: make it writable or name another place with `--state`"
+    } else if cause.contains("169.254.") || cause.contains("metadata") {
+        "there are no credentials for the bucket: set them as variables, for example by \
+         `eval \"$(aws configure export-credentials --format env)\"`"
     } else if cause.contains("denied") || cause.contains("forbidden") {
         "check who may write there, or name another place with `--state`"
     } else {

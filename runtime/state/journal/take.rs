@@ -27,7 +27,7 @@ impl Journal {
         let result = self.try_acquire(who).await;
         match &result {
             Ok(epoch) => self.epoch = *epoch,
-            Err(_) => self.alive = None,
+            Err(_) => self.remove_alive_file(),
         }
         result
     }
@@ -70,7 +70,11 @@ impl Journal {
 
     fn note_takeover(&mut self, former: Option<&HeldLease>) {
         if let Some(lease) = former.filter(|lease| !lease.released) {
-            let HeldLease { holder, renewed, .. } = lease;
+            let HeldLease { holder, renewed, nonce, .. } = lease;
+            if let Some(path) = self.store.alive_file(nonce) {
+                // Only its own machine can see it; elsewhere there is none.
+                let _ = std::fs::remove_file(path);
+            }
             self.notices.push(format!("took over from {holder}, which ended without saying so after {renewed}"));
         }
         for number in std::mem::take(&mut self.torn) {
@@ -85,8 +89,7 @@ impl Journal {
             return Ok(());
         }
         let alive_file = self.store.alive_file(&lease.nonce).filter(|_| lease.holder.host == who.host);
-        if let Some(path) = alive_file.filter(|path| AliveFile::is_abandoned(path)) {
-            let _ = std::fs::remove_file(path);
+        if alive_file.is_some_and(|path| AliveFile::is_abandoned(&path)) {
             return Ok(());
         }
         let end = ends(lease, self.timing.margin);
