@@ -208,7 +208,11 @@ pub fn refused(failure: &str, status: u16, told: &Value) -> Error {
     if has_cause("FieldManagerConflict") {
         return conflict(failure, &causes);
     }
+    // Of a field that no such object has, the API says so with a 500.
+    let unknown_field = message.contains("field not declared in schema");
     let class = match status {
+        500 if unknown_field => Class::Invalid,
+        409 if message.contains("the object has been modified") => Class::Passing,
         // The namespace is about to go; the same call succeeds once it has been made anew.
         403 if has_cause("NamespaceTerminating") => Class::Passing,
         401 | 403 => Class::Denied,
@@ -229,6 +233,8 @@ pub fn refused(failure: &str, status: u16, told: &Value) -> Error {
     }
     let error = Error::new(class, failure).because(cause).code(if reason.is_empty() { "Http" } else { reason });
     match (class, reason) {
+        (Class::Invalid, _) if unknown_field => error.hint("look for a typing mistake in the field that is named"),
+        (Class::NotFound, _) if message.starts_with("namespaces ") => error.hint("make the namespace first"),
         (Class::Denied, "Unauthorized") => {
             error.hint("the cluster does not know this identity: give it an access entry (`aws::eks::access_entry`)")
         }
@@ -283,6 +289,10 @@ mod tests {
         assert_eq!(class(403, json!({})), Class::Denied);
         let going = json!({ "details": { "causes": [{ "reason": "NamespaceTerminating" }] } });
         assert_eq!(class(403, going), Class::Passing);
+        let typo = json!({ "message": "failed to create typed patch object: .spec.Type: field not declared in schema" });
+        assert_eq!(class(500, typo), Class::Invalid);
+        let raced = json!({ "reason": "Conflict", "message": "the object has been modified; please apply your changes" });
+        assert_eq!(class(409, raced), Class::Passing);
         let invalid = json!({ "reason": "Invalid", "message": "spec.x: field is immutable" });
         assert!(refused("cannot x", 422, &invalid).hint.unwrap().contains("k8s::delete"));
     }
