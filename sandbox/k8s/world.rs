@@ -78,6 +78,21 @@ fn admin_token(dir: Option<&Path>) -> Result<String, KubeError> {
     Ok(token)
 }
 
+/// Where the port of the last start is kept.
+fn port_file(dir: &Path) -> PathBuf {
+    dir.join("port")
+}
+
+/// A cluster's endpoint stays the same for as long as it lives, so the port of the last start is taken again; a free one
+/// when there was none or something else listens there.
+fn bind_where_it_was(dir: Option<&Path>) -> std::io::Result<std::net::TcpListener> {
+    let former = dir.and_then(|dir| std::fs::read_to_string(port_file(dir)).ok());
+    let former: Option<u16> = former.and_then(|port| port.trim().parse().ok());
+    former
+        .and_then(|port| std::net::TcpListener::bind(("127.0.0.1", port)).ok())
+        .map_or_else(|| std::net::TcpListener::bind(("127.0.0.1", 0)), Ok)
+}
+
 impl KubeWorld {
     /// Opens the world kept in `dir` (or one in memory), with the clusters that it had, and serves
     /// it; to be called inside a tokio runtime. `pace` is how many simulated seconds pass in a real
@@ -91,11 +106,14 @@ impl KubeWorld {
         }
         let authority = tls::open(dir)?;
         let anywhere = Path::new("127.0.0.1:0");
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0));
+        let listener = bind_where_it_was(dir);
         let listener = listener.and_then(|l| l.set_nonblocking(true).map(|()| l));
         let listener = listener.and_then(tokio::net::TcpListener::from_std);
         let listener = listener.map_err(|e| io(anywhere, e))?;
         let address = listener.local_addr().map_err(|e| io(anywhere, e))?;
+        if let Some(file) = dir.map(port_file) {
+            std::fs::write(&file, address.port().to_string()).map_err(|e| io(&file, e))?;
+        }
         let clusters = Arc::<Clusters>::default();
         let known = clusters.clone();
         let find: serve::Find = Arc::new(move |name| lock(&known).get(name).cloned());
