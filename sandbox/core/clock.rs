@@ -35,7 +35,9 @@ impl FromStr for Pace {
     }
 }
 
-/// How long each kind of thing takes on AWS, in seconds.
+/// About how long each kind of thing takes on AWS, in seconds. Control plane, node group: as the guide reports them;
+/// the others are estimates. Add-ons and DNS changes are set at the long end, so that their transient state can be
+/// polled at the default pace.
 const DURATIONS: &[(&str, u64)] = &[
     ("vpc", 2),
     ("subnet", 2),
