@@ -62,7 +62,7 @@ impl Cluster {
 
     /// Sets the Kubernetes version.
     pub fn set_version(&self, version: &str) {
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version.to_owned();
+        version.clone_into(&mut self.version.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// `1.33` with its patch release.

@@ -8,6 +8,7 @@ use super::merge::schema::{self, Node};
 
 /// One served version of a kind.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, clippy::struct_field_names)]
 pub struct Kind {
     /// API group; empty for the core group.
     pub group: String,

@@ -61,7 +61,7 @@ pub fn fields(selector: &str, object: &Value) -> bool {
         let equal = match found {
             Value::String(s) => s == value.trim(),
             Value::Null => value.trim().is_empty(),
-            other => other.to_string() == value.trim(),
+            other => value.trim() == format!("{other}"),
         };
         equal != negated
     })

@@ -84,12 +84,12 @@ fn ratio(ready: &Value, wanted: &Value) -> Value {
 
 fn pod_cells(object: &Value) -> Vec<Value> {
     let status = &object["status"];
-    let states: Vec<&Value> = status["containerStatuses"].as_array().into_iter().flatten().collect();
-    let ready = states.iter().filter(|c| c["ready"] == true).count();
+    let containers: Vec<&Value> = status["containerStatuses"].as_array().into_iter().flatten().collect();
+    let ready = containers.iter().filter(|c| c["ready"] == true).count();
     let all = object["spec"]["containers"].as_array().map_or(0, Vec::len);
-    let waiting = states.iter().find_map(|c| c["state"]["waiting"]["reason"].as_str());
+    let waiting = containers.iter().find_map(|c| c["state"]["waiting"]["reason"].as_str());
     let word = waiting.or(status["phase"].as_str()).unwrap_or("Pending");
-    let restarts: i64 = states.iter().map(|c| number(&c["restartCount"])).sum();
+    let restarts: i64 = containers.iter().map(|c| number(&c["restartCount"])).sum();
     vec![json!(format!("{ready}/{all}")), json!(word), json!(restarts.to_string())]
 }
 

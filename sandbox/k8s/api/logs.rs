@@ -50,8 +50,8 @@ pub fn logs(pod: &Value, call: &Call) -> ApiResult<Reply> {
     }
     let started = started_at(state);
     let stamp = if call.flag("timestamps") { format!("{started} ") } else { String::new() };
-    let text: String = lines.into_iter().map(|l| format!("{stamp}{l}\n")).collect();
-    Ok(reply::typed(200, "text/plain", text))
+    let lines: Vec<String> = lines.into_iter().map(|l| format!("{stamp}{l}\n")).collect();
+    Ok(reply::typed(200, "text/plain", lines.concat()))
 }
 
 fn started_at(state: &Value) -> &str {

@@ -94,7 +94,7 @@ fn route(cluster: &Arc<Cluster>, call: &Call) -> ApiResult<Reply> {
         subresource: path.subresource.to_owned(),
     };
     match (&call.method, &target.name) {
-        (&Method::GET, _) if watch::wanted(call) => watch::watch(cluster, call, &target),
+        (&Method::GET, _) if watch::wanted(call) => Ok(watch::watch(cluster, call, &target)),
         (&Method::PATCH, Some(_)) => patch::patch(cluster, call, &target),
         _ => objects::answer(cluster, call, &target),
     }

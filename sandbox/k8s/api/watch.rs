@@ -13,7 +13,7 @@ use super::{
 use crate::k8s::{
     cluster::Cluster,
     selector,
-    store::{ApiResult, Change, Store},
+    store::{Change, Store},
     table,
 };
 
@@ -43,7 +43,7 @@ struct Watcher {
 struct Gone;
 
 /// Starts a watch.
-pub fn watch(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> ApiResult<Reply> {
+pub fn watch(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> Reply {
     let mut fields = call.query("fieldSelector").to_owned();
     if let Some(name) = &target.name {
         fields = format!("metadata.name={name}");
@@ -67,7 +67,7 @@ pub fn watch(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> ApiResult<
         let _ = tokio::time::timeout(life, watcher.run(start, initial)).await;
     });
     let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(rest));
-    Ok(reply::typed(200, "application/json", body))
+    reply::typed(200, "application/json", body)
 }
 
 impl Watcher {
@@ -138,7 +138,7 @@ impl Watcher {
     }
 
     async fn run(&self, start: Option<u64>, initial: bool) -> Result<(), Gone> {
-        let mut changed = self.store.changed.subscribe();
+        let mut signal = self.store.changed.subscribe();
         let mut seen = match start {
             Some(version) => version,
             None => self.send_all(initial).await?,
@@ -146,18 +146,18 @@ impl Watcher {
         let mut beat = tokio::time::interval(BOOKMARK_EVERY);
         beat.tick().await;
         loop {
-            changed.borrow_and_update();
-            let (changes, newest) = {
+            signal.borrow_and_update();
+            let (new, newest) = {
                 let objects = self.store.read();
                 (objects.changes_since(seen), objects.version())
             };
-            let Some(changes) = changes else { return self.expired(seen, newest).await };
-            for change in changes {
+            let Some(new) = new else { return self.expired(seen, newest).await };
+            for change in new {
                 self.change(&change).await?;
             }
             seen = seen.max(newest);
             tokio::select! {
-                result = changed.changed() => result.map_err(|_| Gone)?,
+                result = signal.changed() => result.map_err(|_| Gone)?,
                 () = self.out.closed() => return Err(Gone),
                 _ = beat.tick() => if self.bookmarks {
                     self.bookmark(seen, false).await?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Context, meta};
+use super::{Context, hex, meta};
 use crate::k8s::store::{Key, Write, now};
 
 /// An event's type.
@@ -23,8 +23,7 @@ impl Context {
             namespace => namespace,
         };
         let digest = Sha256::digest(format!("{}/{reason}/{message}", meta(object, "uid")));
-        let hash: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let name = format!("{}.{hash}", meta(object, "name"));
+        let name = format!("{}.{}", meta(object, "name"), hex(&digest[..8]));
         let key = Key::new("/events", namespace, &name);
         if self.store().read().find(&key).is_some() {
             return;

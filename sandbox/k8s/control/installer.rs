@@ -92,7 +92,9 @@ fn configs(context: &Context, pod: &Value) -> Vec<Value> {
 /// What the installer finds wrong before it writes anything.
 fn check(context: &Context, pod: &Value, namespace: &str) -> Result<(), String> {
     let mut wanted = Vec::new();
-    configs(context, pod).iter().for_each(|c| secrets_named(c, &mut wanted));
+    for config in configs(context, pod) {
+        secrets_named(&config, &mut wanted);
+    }
     let objects = context.store().read();
     if objects.find(&Key::new("/namespaces", "", namespace)).is_none() {
         return Err(format!("cannot install: namespace \"{namespace}\" not found"));

@@ -142,6 +142,11 @@ fn key_of(resource: &str, object: &Value) -> Key {
     Key::new(resource, meta(object, "namespace"), meta(object, "name"))
 }
 
+/// Bytes as hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).filter_map(|d| char::from_digit(d.into(), 16)).collect()
+}
+
 fn terminating(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
@@ -187,7 +192,7 @@ pub async fn run(cluster: Weak<Cluster>) {
         memory = context.memory;
         drop(context.cluster);
         let next = memory.timers.first().map(|(due, _)| *due);
-        let later = Instant::now() + Duration::from_secs(3600);
+        let later = Instant::now() + Duration::from_hours(1);
         tokio::select! {
             result = changed.changed() => if result.is_err() { return },
             () = tokio::time::sleep_until(next.unwrap_or(later)) => {}
@@ -202,12 +207,13 @@ fn turn(context: &mut Context) {
         (objects.changes_since(context.memory.seen), objects.version())
     };
     context.memory.seen = newest;
-    match changes {
-        Some(changes) => changes.iter().for_each(|change| note(context, change)),
-        None => {
-            let all = context.store().read().keys();
-            context.memory.queue.extend(all);
+    if let Some(changes) = changes {
+        for change in &changes {
+            note(context, change);
         }
+    } else {
+        let all = context.store().read().keys();
+        context.memory.queue.extend(all);
     }
     let now = Instant::now();
     while context.memory.timers.first().is_some_and(|(due, _)| *due <= now) {

@@ -271,7 +271,7 @@ pub fn is_active(pod: &Value) -> bool {
 /// A digest of a pod template, which is the same for templates that mean the same.
 pub fn template_hash(template: &Value) -> String {
     let digest = Sha256::digest(canonical(template));
-    digest.iter().take(5).map(|b| format!("{b:02x}")).collect()
+    super::hex(&digest[..5])
 }
 
 /// Text that is the same whatever the order of the keys, and whether nothing is written as null,

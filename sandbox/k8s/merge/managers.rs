@@ -117,7 +117,7 @@ pub fn track_update(old: Option<&Value>, new: &mut Value, account: Account) {
         let api_version = new["apiVersion"].as_str().unwrap_or("").to_owned();
         if let Some(own) = all.iter_mut().find(|m| m.is(manager, "Update", subresource)) {
             own.set.extend(changed);
-            own.time = now.to_owned();
+            now.clone_into(&mut own.time);
             own.api_version = api_version;
         } else {
             all.push(Manager {

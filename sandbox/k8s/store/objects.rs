@@ -16,8 +16,8 @@ use crate::k8s::{
     selector,
 };
 
-/// How many changes watchers can go back.
-const LOG_LENGTH: usize = 20_000;
+/// How many changes watchers can go back. Each keeps two versions of an object in memory.
+const LOG_LENGTH: usize = 2_000;
 /// The resource that adds kinds.
 pub const CRDS: &str = "apiextensions.k8s.io/customresourcedefinitions";
 
@@ -235,17 +235,14 @@ impl Objects {
             Arc::new(object)
         });
         self.index(key, old.as_deref(), new.as_deref());
-        let last = match &new {
-            Some(object) => {
-                self.all.insert(key.clone(), object.clone());
-                object.clone()
-            }
-            None => {
-                self.all.remove(key);
-                let mut object = old.as_deref().cloned().unwrap_or_else(|| json!({}));
-                object["metadata"]["resourceVersion"] = version;
-                Arc::new(object)
-            }
+        let last = if let Some(object) = &new {
+            self.all.insert(key.clone(), object.clone());
+            object.clone()
+        } else {
+            self.all.remove(key);
+            let mut object = old.as_deref().cloned().unwrap_or_else(|| json!({}));
+            object["metadata"]["resourceVersion"] = version;
+            Arc::new(object)
         };
         if let Some(journal) = &mut self.journal {
             journal.note(self.version, self.addresses, key, new.as_deref());

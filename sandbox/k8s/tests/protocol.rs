@@ -143,6 +143,10 @@ async fn what_was_answered_outlives_a_kill() {
     assert_eq!(client.token, token);
     assert_eq!(client.get(&format!("{MAPS}/b")).await["data"]["k"], "2");
     assert_eq!(client.get(&format!("{MAPS}/a")).await["reason"], "NotFound");
+    let reply = client.send("GET", &format!("{MAPS}?watch=true&resourceVersion=2"), "", "").await.unwrap();
+    let line = reply.into_body().frame().await.unwrap().unwrap().into_data().unwrap();
+    let event: Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!(event["object"]["code"], 410, "what was before the restart is no longer known: {event}");
     world.remove_cluster(CLUSTER).unwrap();
     assert_eq!(client.get("/version").await["code"], 404);
     drop(world);
