@@ -142,6 +142,9 @@ impl Cluster {
     async fn attempt(&self, cx: &Cx, call: &Call, bearer: Option<&Secret>) -> Result<(StatusCode, String)> {
         let request = call.request(bearer)?;
         let ticket = cx.run.wire.begin("k8s", &format!("{} {}", call.method, call.resource), call.writes())?;
+        if call.writes() {
+            self.snapshots.wrote();
+        }
         let answer = match self.client.send(request).await {
             Ok(response) => {
                 let status = response.status();
@@ -289,9 +292,11 @@ mod tests {
         assert_eq!(class(403, json!({})), Class::Denied);
         let going = json!({ "details": { "causes": [{ "reason": "NamespaceTerminating" }] } });
         assert_eq!(class(403, going), Class::Passing);
-        let typo = json!({ "message": "failed to create typed patch object: .spec.Type: field not declared in schema" });
+        let typo =
+            json!({ "message": "failed to create typed patch object: .spec.Type: field not declared in schema" });
         assert_eq!(class(500, typo), Class::Invalid);
-        let raced = json!({ "reason": "Conflict", "message": "the object has been modified; please apply your changes" });
+        let raced =
+            json!({ "reason": "Conflict", "message": "the object has been modified; please apply your changes" });
         assert_eq!(class(409, raced), Class::Passing);
         let invalid = json!({ "reason": "Invalid", "message": "spec.x: field is immutable" });
         assert!(refused("cannot x", 422, &invalid).hint.unwrap().contains("k8s::delete"));

@@ -1,6 +1,9 @@
 //! Which cluster is meant, and the connection to it: made once a run for each cluster.
 
-use super::kind::{self, Kind};
+use super::{
+    kind::{self, Kind},
+    snapshot::Snapshots,
+};
 use crate::{
     cx::Cx,
     error::{Class, Error, Result},
@@ -58,6 +61,7 @@ pub struct Cluster {
     pub(super) eks: bool,
     /// What discovery found, by `group/version`.
     kinds: RwLock<HashMap<String, Arc<Vec<Kind>>>>,
+    pub(super) snapshots: Snapshots,
 }
 
 /// Connections of this run, by what they were made from.
@@ -103,7 +107,7 @@ async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
     let client = kube::Client::try_from(config).map_err(|mistake| {
         Error::usage(format!("cannot set up a connection to cluster `{}`", wanted.name)).because(mistake.to_string())
     })?;
-    Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default() })
+    Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default(), snapshots: Snapshots::default() })
 }
 
 async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::Config> {

@@ -22,6 +22,7 @@ pub mod patching;
 pub mod place;
 pub mod ready;
 pub mod reasons;
+pub mod snapshot;
 #[cfg(all(test, feature = "sandbox"))]
 mod tests;
 pub mod waits;

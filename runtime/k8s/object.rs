@@ -179,6 +179,8 @@ impl Object {
             .with("fieldValidation", "Strict")
             .with("force", if args.force == Some(true) { "true" } else { "false" });
         let object = cluster.send(cx, &call).await?;
+        // Whatever is read after this is to be new.
+        cluster.snapshots.looked_at(object["metadata"]["uid"].as_str().unwrap_or_default());
         Ok(observed(&args.cluster, &place, &object, args.wait == Some(true)))
     }
 }
@@ -240,12 +242,18 @@ impl Resource for Object {
             other => other?,
         };
         let object = cluster.send_maybe(cx, &place.get()).await?;
+        if let Some(object) = &object {
+            cluster.snapshots.looked_at(object["metadata"]["uid"].as_str().unwrap_or_default());
+        }
         Ok(object.map(|object| observed(&args.cluster, &place, &object, args.wait == Some(true))))
     }
 
     async fn read(cx: &Cx, last: &Self::Observed) -> Result<Option<Self::Observed>> {
         let cluster = cluster(cx, &last.cluster).await?;
         let place = last.place();
+        if let Some(object) = cluster.first_look(cx, &place, &last.uid).await {
+            return Ok(Some(observed(&last.cluster, &place, &object, last.wait)));
+        }
         match cluster.send_maybe(cx, &place.get()).await {
             Err(error) if may_be_gone(&error) && cluster::is_gone(cx, &last.cluster).await => Ok(None),
             other => Ok(other?.map(|object| observed(&last.cluster, &place, &object, last.wait))),

@@ -47,7 +47,9 @@ pub(super) fn register(engine: &mut Engine, plain: &Arc<Engine>) {
 fn guard(engine: &mut Engine, plain: Arc<Engine>, name: String, types: &[TypeId]) {
     let text = TypeId::of::<ImmutableString>();
     let is_text: Vec<bool> = types.iter().map(|one| *one == text).collect();
-    let looking = LOOKING.contains(&name.as_str());
+    // Whether a map has a key says nothing about the values in it.
+    let keys_only = name == "contains" && types.first() == Some(&TypeId::of::<Map>());
+    let looking = LOOKING.contains(&name.as_str()) && !keys_only;
     let changing = CHANGING.contains(&name.as_str()) && is_text.first() == Some(&true);
     let shown = name.trim_start_matches("get$").to_owned();
     let called = name.clone();

@@ -24,6 +24,34 @@ async fn a_second_run_reads_once_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_second_run_lists_a_kind_in_place_of_many_reads() {
+    let lab = Lab::start().await;
+    namespace(&lab, "gitpod").await;
+    let all: Vec<Value> = (0..5).map(|n| Lab::args(deployment(&format!("server-{n}"), 1, "x"))).collect();
+    let mut seen = Vec::new();
+    for args in &all {
+        seen.push(lab.converge(args).await.unwrap());
+    }
+    let run = lab.planning();
+    let looks = all.iter().zip(&seen).map(|(args, seen)| {
+        let cx = crate::cx::Cx { run: run.clone(), ..lab.context(args) };
+        let object = lab.object();
+        async move {
+            let again = object.read(&cx, seen).await.unwrap().unwrap();
+            assert_eq!(object.diff(args, &again), vec![], "a listed object is compared as one that is read");
+        }
+    });
+    futures::future::join_all(looks).await;
+    assert_eq!(run.wire.counts(), (1, 0));
+    // Whoever looks again reads the object itself.
+    let cx = crate::cx::Cx { run: run.clone(), ..lab.context(&all[0]) };
+    lab.meddle("/apis/apps/v1/namespaces/gitpod/deployments/server-0", "kubectl", json!({ "spec": { "replicas": 4 } }))
+        .await;
+    let again = lab.object().read(&cx, &seen[0]).await.unwrap().unwrap();
+    assert_eq!(fields(&lab.object().diff(&all[0], &again)), ["spec.replicas"]);
+}
+
+#[tokio::test]
 async fn edits_are_shown_applied_and_removed_fields_go() {
     let lab = Lab::start().await;
     namespace(&lab, "gitpod").await;
