@@ -44,6 +44,7 @@ pub fn register(registry: &mut Registry) {
     registry.lookup::<nodes::Nodes>();
     registry.lookup::<lookups::ServerVersion>();
     registry.wait::<waits::Rollout>();
+    registry.wait::<waits::Rollouts>();
     registry.wait::<waits::Condition>();
     registry.wait::<waits::Job>();
     registry.wait::<waits::Nodes>();

@@ -8,6 +8,7 @@ mod job;
 mod load_balancer;
 mod nodes;
 mod rollout;
+mod rollouts;
 
 pub use condition::Condition;
 pub use gone::Gone;
@@ -15,6 +16,7 @@ pub use job::Job;
 pub use load_balancer::LoadBalancer;
 pub use nodes::Nodes;
 pub use rollout::Rollout;
+pub use rollouts::Rollouts;
 
 use super::{cluster::Cluster, place::Place, ready::State, reasons};
 use crate::{cx::Cx, error::Error};
