@@ -97,6 +97,8 @@ pub trait Resource: Send + Sync + 'static {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &[];
     /// Outputs that only a comparison needs (a whole live object); the state log leaves them out.
     const UNRECORDED: &'static [&'static str] = &[];
+    /// Whether the state log is the only place where it exists: then it is gone when its record is.
+    const ONLY_RECORDED: bool = false;
     /// How we know it is ours.
     const OWNERSHIP: Ownership;
     /// Whether deleting it loses data: then `--allow-delete NAME` is asked for.

@@ -40,6 +40,7 @@ impl Resource for KeptValue {
     const KIND: &'static str = "kept::value";
     type Args = Keep;
     type Observed = Keep;
+    const ONLY_RECORDED: bool = true;
     const OWNERSHIP: Ownership = Ownership::Intent;
 
     fn name(args: &Value) -> Option<String> {

@@ -68,6 +68,7 @@ macro_rules! random_kind {
             const KIND: &'static str = $kind;
             type Args = Wanted;
             type Observed = Made;
+            const ONLY_RECORDED: bool = true;
             const OWNERSHIP: Ownership = Ownership::Intent;
 
             fn name(args: &Value) -> Option<String> {

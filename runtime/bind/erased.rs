@@ -33,6 +33,8 @@ pub struct ResourceMeta {
     pub changed_by_update: &'static [&'static str],
     /// See [`Resource::UNRECORDED`].
     pub unrecorded: &'static [&'static str],
+    /// See [`Resource::ONLY_RECORDED`].
+    pub only_recorded: bool,
     /// See [`Resource::OWNERSHIP`].
     pub ownership: Ownership,
     /// See [`Resource::STATEFUL`].
@@ -128,6 +130,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             uncompared: R::UNCOMPARED,
             changed_by_update: R::CHANGED_BY_UPDATE,
             unrecorded: R::UNRECORDED,
+            only_recorded: R::ONLY_RECORDED,
             ownership: R::OWNERSHIP,
             stateful: R::STATEFUL,
             poll_s: R::POLL_S,
