@@ -8,7 +8,8 @@ mod unused;
 use super::{Diagnostic, book::Book, load::Loaded, units::Unit, units::Units};
 use crate::bind::Registry;
 use rhai::{ASTNode, Engine, Stmt};
-use std::sync::Arc;
+use serde_json::Value;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 /// What the checks look at.
 struct Checked<'a> {
@@ -16,11 +17,31 @@ struct Checked<'a> {
     engine: &'a Engine,
     registry: &'a Registry,
     book: &'a Book,
+    /// Schemas of the bindings that were met.
+    schemas: RefCell<BTreeMap<String, Rc<Value>>>,
+}
+
+impl Checked<'_> {
+    /// The schema of the arguments of the binding called `name`.
+    fn schema(&self, name: &str) -> Option<Rc<Value>> {
+        if let Some(known) = self.schemas.borrow().get(name) {
+            return Some(known.clone());
+        }
+        let schema = Rc::new((self.registry.get(name)?.args)());
+        self.schemas.borrow_mut().insert(name.to_owned(), schema.clone());
+        Some(schema)
+    }
 }
 
 /// Mistakes that would stop a step in the middle of a run.
 pub(super) fn stopping(loaded: &Loaded, registry: &Registry) -> Vec<Diagnostic> {
-    let checked = Checked { units: &loaded.units, engine: &loaded.engine, registry, book: &loaded.book };
+    let checked = Checked {
+        units: &loaded.units,
+        engine: &loaded.engine,
+        registry,
+        book: &loaded.book,
+        schemas: RefCell::default(),
+    };
     let mut found = Vec::new();
     let names = names::Known::new(&checked);
     for unit in checked.units.all() {

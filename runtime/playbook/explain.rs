@@ -18,6 +18,7 @@ pub(super) fn syntax(mistake: &ParseError, id: &str, text: &Arc<str>) -> Diagnos
     };
     let message = match mistake.err_type() {
         ParseErrorType::VariableUndefined(name) => format!("there is no variable `{name}`"),
+        ParseErrorType::ModuleUndefined(name) => format!("there is no module `{name}`"),
         ParseErrorType::UnexpectedEOF => "the script ends in the middle of something".into(),
         ParseErrorType::ExprTooDeep => "the script is nested too deep".into(),
         other => lower(&other.to_string()),
@@ -35,6 +36,7 @@ fn syntax_hint(kind: &ParseErrorType) -> &'static str {
         ParseErrorType::VariableUndefined(_) => {
             "functions see only their parameters and `global::CONSTANT`; closures see the variables around them"
         }
+        ParseErrorType::ModuleUndefined(_) => "`import \"path\" as name;` above the first use",
         ParseErrorType::WrongDocComment => "`///` stands above functions only; use `//` above a step",
         ParseErrorType::MissingToken(token, _) if token == ";" => "statements end with `;`",
         _ => "",
@@ -133,7 +135,7 @@ fn reword(mistake: &EvalAltResult, units: &Units, source: &str, engine: &Engine)
         E::ErrorVariableNotFound(name, _) => Diagnostic::usage(format!("there is no variable `{name}`")),
         E::ErrorModuleNotFound(name, _) => {
             let unit = units.get(source);
-            let imports = unit.map(|unit| unit.imports()).unwrap_or_default();
+            let imports = unit.map(|unit| unit.imports.clone()).unwrap_or_default();
             let mut names: BTreeSet<String> = imports.into_keys().collect();
             names.extend(engine.collect_fn_metadata(None, |found| Some(found.namespace.to_string()), false));
             let hint =

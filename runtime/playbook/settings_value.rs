@@ -83,15 +83,16 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_indexer_get(|context: NativeCallContext, settings: &mut SettingsValue, key: ImmutableString| {
         settings.get(&key).ok_or_else(|| settings.missing(&context, &key))
     });
-    let refuse = |context: NativeCallContext, held: &mut SettingsValue, key: ImmutableString, new: Dynamic| -> Res<()> {
-        // After a method call on `cfg.tags` the engine writes the untouched value back.
-        let same = held.get(&key).is_some_and(|old| old.to_string() == new.to_string());
-        if same && new.is::<SettingsValue>() {
-            return Ok(());
-        }
-        let fault = Fault::usage(format!("setting `{key}` cannot be changed by a script"));
-        Err(fault.hint("give another default, or keep the value in a variable").raise(context.call_position()))
-    };
+    let refuse =
+        |context: NativeCallContext, held: &mut SettingsValue, key: ImmutableString, new: Dynamic| -> Res<()> {
+            // After a method call on `cfg.tags` the engine writes the untouched value back.
+            let same = held.get(&key).is_some_and(|old| old.to_string() == new.to_string());
+            if same && new.is::<SettingsValue>() {
+                return Ok(());
+            }
+            let fault = Fault::usage(format!("setting `{key}` cannot be changed by a script"));
+            Err(fault.hint("give another default, or keep the value in a variable").raise(context.call_position()))
+        };
     engine.register_indexer_set(refuse);
     engine.register_fn("keys", |settings: &mut SettingsValue| -> Array {
         settings.children.keys().map(|key| key.as_str().into()).collect()

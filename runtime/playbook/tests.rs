@@ -14,6 +14,7 @@ use std::sync::Mutex;
 mod checks;
 mod errors;
 mod forks;
+mod sizes;
 mod steps;
 mod taints;
 
@@ -71,6 +72,19 @@ impl Resource for Things {
     }
     async fn delete(_: &Cx, _: &Thing) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// Takes any fields.
+struct Anything;
+
+#[async_trait::async_trait]
+impl crate::bind::Lookup for Anything {
+    const NAME: &'static str = "cloud::box::any";
+    type Args = BTreeMap<String, Value>;
+    type Output = Value;
+    async fn look(_: &Cx, _: &Self::Args) -> Result<Value, Error> {
+        Ok(Value::Null)
     }
 }
 
@@ -147,6 +161,7 @@ impl Bench {
     pub fn load_path(&self, path: &str) -> Result<Playbook, Vec<Diagnostic>> {
         let mut registry = Registry::default();
         registry.resource::<Things>();
+        registry.lookup::<Anything>();
         Playbook::load(Load {
             path,
             layers: self.layers.clone(),

@@ -26,6 +26,8 @@ pub(super) struct Unit {
     pub places: settings::Places,
     /// Its functions and closures.
     pub functions: Vec<Function>,
+    /// Path and place of each import, by alias.
+    pub imports: BTreeMap<String, (String, rhai::Position)>,
     place: Place,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Units {
     /// Texts of files that do not parse, for excerpts.
     texts: RwLock<BTreeMap<Arc<str>, Arc<str>>>,
     files: RwLock<Vec<PathBuf>>,
+    /// What imports meant, by importer and path: asking the file system each time would be slow.
+    located: RwLock<BTreeMap<(String, String), Arc<str>>>,
 }
 
 impl Units {
@@ -60,6 +64,7 @@ impl Units {
             units: RwLock::default(),
             texts: RwLock::default(),
             files: RwLock::default(),
+            located: RwLock::default(),
         };
         let place = units.main(path)?;
         let id = units.id(&place);
@@ -103,6 +108,18 @@ impl Units {
     /// The id of what `import "path"` in the unit `importer` means: a file of the user's, then a neighbour of an embedded
     /// importer, then an embedded file.
     pub fn locate(&self, importer: &str, path: &str) -> Result<Arc<str>, Diagnostic> {
+        let key = (importer.to_owned(), path.to_owned());
+        if let Some(known) = self.located.read().ok().and_then(|located| located.get(&key).cloned()) {
+            return Ok(known);
+        }
+        let found = self.search(importer, path)?;
+        if let Ok(mut located) = self.located.write() {
+            located.insert(key, found.clone());
+        }
+        Ok(found)
+    }
+
+    fn search(&self, importer: &str, path: &str) -> Result<Arc<str>, Diagnostic> {
         let relative = safe(path)?;
         let importer = self.units.read().ok().and_then(|units| units.get(importer).cloned());
         let from = importer.map(|unit| unit.place.clone());
@@ -194,6 +211,7 @@ impl Units {
             ast: AST::empty(),
             places: settings::Places::new(),
             functions: Vec::new(),
+            imports: BTreeMap::new(),
             place: place.clone(),
         };
         pending.insert(id.clone(), Arc::new(blank));
@@ -215,7 +233,8 @@ impl Units {
         ast.set_source(id.as_ref());
         let places = settings::places(&ast, &text);
         let functions = syntax::functions(&ast);
-        let unit = Arc::new(Unit { id: id.clone(), text, ast, places, functions, place: known.place.clone() });
+        let imports = imports(&ast);
+        let unit = Arc::new(Unit { id: id.clone(), text, ast, places, functions, imports, place: known.place.clone() });
         if let Ok(mut units) = self.units.write() {
             units.insert(id.clone(), unit.clone());
         }
@@ -268,8 +287,7 @@ impl Units {
 
     /// The unit that `alias` stands for in `unit`.
     pub fn imported(&self, unit: &Unit, alias: &str) -> Option<Arc<Unit>> {
-        let path = unit.imports().remove(alias)?.0;
-        self.get(&self.locate(&unit.id, &path).ok()?)
+        self.get(&self.locate(&unit.id, &unit.imports.get(alias)?.0).ok()?)
     }
 
     fn remember_file(&self, path: &Path) {
@@ -281,20 +299,18 @@ impl Units {
     }
 }
 
-impl Unit {
-    /// Path and place of each import, by alias.
-    pub fn imports(&self) -> BTreeMap<String, (String, rhai::Position)> {
-        let mut imports = BTreeMap::new();
-        self.ast.walk(&mut |path: &[ASTNode]| {
-            if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last()
-                && let Expr::StringConstant(target, _) = &import.0
-            {
-                imports.insert(import.1.name.to_string(), (target.to_string(), *position));
-            }
-            true
-        });
-        imports
-    }
+/// Path and place of each import, by alias.
+fn imports(ast: &AST) -> BTreeMap<String, (String, rhai::Position)> {
+    let mut imports = BTreeMap::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last()
+            && let Expr::StringConstant(target, _) = &import.0
+        {
+            imports.insert(import.1.name.to_string(), (target.to_string(), *position));
+        }
+        true
+    });
+    imports
 }
 
 /// An import path without `.rhai` that cannot lead out of a folder.

@@ -19,8 +19,7 @@ pub(super) fn check(checked: &Checked<'_>, unit: &Unit, found: &mut Vec<Diagnost
         }
         let path: Vec<&str> = call.namespace.path.iter().map(|part| part.name.as_str()).collect();
         let name = format!("{}::{}", path.join("::"), call.name);
-        let Some(entry) = checked.registry.get(&name) else { return };
-        let schema = (entry.args)();
+        let Some(schema) = checked.schema(&name) else { return };
         let mut mistakes = Vec::new();
         match call.args.first() {
             Some(argument) => walk(&schema, &schema, argument, &mut Vec::new(), at, &mut mistakes),

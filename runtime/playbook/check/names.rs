@@ -39,8 +39,8 @@ impl<'a> Known<'a> {
 
     /// Looks at all calls of a file.
     pub fn check(&self, unit: &Arc<Unit>, found: &mut Vec<Diagnostic>) {
-        let imports = unit.imports();
-        for (alias, (_, position)) in &imports {
+        let imports = &unit.imports;
+        for (alias, (_, position)) in imports {
             if self.roots.contains(alias.as_str()) {
                 let wrong = Diagnostic::usage(format!("the import `{alias}` hides the bindings of that name"));
                 found.push(self.checked.units.at(wrong.hint("import it under another name"), &unit.id, *position));
@@ -98,7 +98,7 @@ impl<'a> Known<'a> {
         let path: Vec<&str> = call.namespace.path.iter().map(|part| part.name.as_str()).collect();
         let full = format!("{}::{}", path.join("::"), call.name);
         let first = *path.first()?;
-        let imports = unit.imports();
+        let imports = &unit.imports;
         if imports.contains_key(first) {
             // Modules of modules are too rare to be followed.
             if path.len() > 1 {
