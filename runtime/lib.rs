@@ -23,6 +23,7 @@ pub mod kept;
 pub mod playbook;
 pub mod process;
 pub mod random;
+pub mod reference;
 pub mod report;
 pub mod secret;
 pub mod state;

@@ -18,6 +18,7 @@ mod guard;
 mod language;
 mod limits;
 mod load;
+mod manual;
 mod network;
 mod run;
 mod schema;
@@ -35,13 +36,19 @@ mod units;
 
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use limits::Limits;
+pub use manual::{FUNCTIONS, Function};
 pub use settings::{Setting, Settings, SettingsLayer};
 pub use sources::Sources;
 pub use step::{Step, StepOutcome};
 
 use crate::{bind::Registry, error::Error};
 use serde_json::Value;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Who answers the bindings that a step calls.
@@ -125,6 +132,22 @@ impl Playbook {
     /// All files of the user that were read, for `watch`.
     pub fn files(&self) -> Vec<PathBuf> {
         self.loaded.units.files()
+    }
+
+    /// Names of the functions that scripts have beside the bindings and the standard library of the language.
+    pub fn functions(&self) -> BTreeSet<String> {
+        let names = |engine: &rhai::Engine| -> BTreeSet<String> {
+            let found = engine.collect_fn_metadata(
+                None,
+                |found| found.namespace.is_empty().then(|| found.metadata.name.to_string()),
+                true,
+            );
+            found.into_iter().collect()
+        };
+        let (mut own, standard) = (names(&self.loaded.engine), names(&rhai::Engine::new()));
+        own.retain(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()) && !standard.contains(name));
+        own.retain(|name| !name.contains('$'));
+        own
     }
 
     /// Whether outputs may be unknown.

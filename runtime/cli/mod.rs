@@ -5,6 +5,7 @@ mod check;
 pub mod clouds;
 mod completions;
 mod destroy;
+mod docs;
 pub mod options;
 mod plan;
 pub mod registry;
@@ -49,6 +50,7 @@ enum Verb {
     State(state::State),
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Sandbox),
+    Docs(docs::Docs),
     Completions(completions::Completions),
 }
 
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Verb::State(verb) => verb.carry_out(),
         #[cfg(feature = "sandbox")]
         Verb::Sandbox(verb) => verb.carry_out(),
+        Verb::Docs(verb) => verb.carry_out(),
         Verb::Completions(verb) => verb.carry_out(),
     };
     match outcome {
