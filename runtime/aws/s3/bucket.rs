@@ -203,6 +203,8 @@ impl Resource for Bucket {
         let mut made = blank(&args.name, &region, tags);
         made.empty_on_delete = args.empty_on_delete.unwrap_or(false);
         made.ownership.clone_from(&args.ownership);
+        // A new bucket keeps no versions. To suspend what was never on would leave marks of deletion behind.
+        made.versioning = args.versioning.map(|_| false);
         Ok(made)
     }
 
@@ -240,7 +242,8 @@ impl Resource for Bucket {
         let delete = || async { gone(s3.delete_bucket().bucket(&observed.name).send().await.map_err(Error::from)) };
         match delete().await {
             Err(error) if error.code.as_deref() == Some("BucketNotEmpty") => {
-                if !observed.empty_on_delete {
+                // Marks of deletion alone are no data.
+                if !observed.empty_on_delete && calls::holds_objects(&s3, &observed.name).await? {
                     return Err(Error::failed(format!("bucket `{}` is not empty", observed.name))
                         .because(error.cause.unwrap_or_default())
                         .code("BucketNotEmpty")

@@ -150,8 +150,20 @@ pub async fn set_encryption(s3: &Client, bucket: &str, algorithm: &str) -> Resul
 
 /// Whether it holds any object, old version or mark of deletion.
 pub async fn holds_objects(s3: &Client, bucket: &str) -> Result<bool> {
-    let page = s3.list_object_versions().bucket(bucket).max_keys(1).send().await?;
-    Ok(!page.versions().is_empty() || !page.delete_markers().is_empty())
+    let mut pages = s3.list_object_versions().bucket(bucket).max_keys(1000);
+    // Marks of deletion hold nothing.
+    loop {
+        let page = pages.clone().send().await?;
+        if !page.versions().is_empty() {
+            return Ok(true);
+        }
+        if page.is_truncated() != Some(true) {
+            return Ok(false);
+        }
+        pages = pages
+            .set_key_marker(page.next_key_marker().map(str::to_owned))
+            .set_version_id_marker(page.next_version_id_marker().map(str::to_owned));
+    }
 }
 
 /// Deletes all objects, old versions, marks of deletion and unfinished uploads.
