@@ -32,7 +32,7 @@ pub const CERTIFICATE_S: f64 = 40.0;
 pub const OWN_CERTIFICATE_S: f64 = 1.0;
 /// From a network plugin's start on a node to the node's readiness.
 pub const NODE_S: f64 = 3.0;
-/// Real seconds that a deadline of a client lasts at least.
-pub const LEAST_DEADLINE_S: f64 = 2.0;
+/// Real seconds that a deadline of a client lasts at least: a busy machine needs some for work that takes none in the simulation.
+pub const LEAST_DEADLINE_S: f64 = 10.0;
 /// Real seconds that a finished Job stays at least, for its client to see it.
 pub const LEAST_KEEP_S: f64 = 30.0;
