@@ -10,7 +10,7 @@ use super::{
     fault::Fault,
     settings::{self, Node, Rule},
     settings_value::SettingsValue,
-    suggest, syntax,
+    suggest,
     taint::SecretText,
     units::Units,
 };
@@ -53,10 +53,11 @@ impl Declarer {
         }
         let body = Bound::new(context, &self.units, function)?;
         let place = context.call_position().line().unwrap_or(0);
-        let text = self.units.text(context.call_source().unwrap_or_default()).unwrap_or_default();
+        let caller = self.units.get(context.call_source().unwrap_or_default());
         let named = self.units.function(&body.unit, function.fn_name(), None);
         let doc = named.map(|(unit, number)| unit.functions[number].doc.clone()).filter(|doc| !doc.is_empty());
-        Ok((body, doc.unwrap_or_else(|| syntax::comment_above(&text, place))))
+        let above = || caller.map(|unit| unit.comment_above(place)).unwrap_or_default();
+        Ok((body, doc.unwrap_or_else(above)))
     }
 
     fn missing(&self, context: &NativeCallContext, book: &Book, name: &str) -> Box<EvalAltResult> {

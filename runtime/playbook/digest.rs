@@ -288,13 +288,10 @@ impl Printer<'_> {
     fn expression(&mut self, expression: &Expr) {
         match expression {
             Expr::DynamicConstant(value, _) => match value.read_lock::<FnPtr>() {
-                Some(function) => {
-                    let here = |one: &super::syntax::Function| one.name == function.fn_name();
-                    match self.unit.functions.iter().position(here) {
-                        Some(number) if function.is_anonymous() => self.function(number),
-                        _ => self.text.push_str(function.fn_name()),
-                    }
-                }
+                Some(function) => match self.unit.number(function.fn_name()) {
+                    Some(number) if function.is_anonymous() => self.function(number),
+                    _ => self.text.push_str(function.fn_name()),
+                },
                 None => drop(write!(self.text, "{value:?}")),
             },
             Expr::BoolConstant(value, _) => drop(write!(self.text, "{value}")),

@@ -4,6 +4,7 @@
 //! innermost function around a statement is the one it belongs to.
 
 use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use std::collections::BTreeMap;
 
 /// A function or closure of a file.
 #[derive(Debug, Clone)]
@@ -26,15 +27,6 @@ impl Function {
     pub fn is_closure(&self) -> bool {
         self.name.starts_with("anon$")
     }
-
-    fn holds(&self, position: Position) -> bool {
-        if self.end.is_none() { position == self.start } else { self.start <= position && position <= self.end }
-    }
-
-    /// Whether its body lies inside that of `other`.
-    fn inside(&self, other: &Self) -> bool {
-        self.end.is_none() || (other.holds(self.start) && other.holds(self.end))
-    }
 }
 
 /// All functions and closures of a file.
@@ -50,24 +42,63 @@ pub(super) fn functions(ast: &AST) -> Vec<Function> {
             doc: comment(function.comments.iter().map(|line| line.as_str())),
         })
         .collect();
+    let owners = Owners::new(&functions);
     let mut left = ast.statements().len();
     ast.walk(&mut |path: &[ASTNode]| {
         let [ASTNode::Stmt(statement)] = path else { return true };
         if left > 0 {
             left -= 1;
-            return true;
-        }
-        // Positions of statements that only the engine makes (capturing) are those of the next real one.
-        let position = statement_position(statement);
-        let owner = (0..functions.len())
-            .filter(|&at| functions[at].holds(position))
-            .reduce(|best, at| if functions[at].inside(&functions[best]) { at } else { best });
-        if let Some(owner) = owner {
+        } else if let Some(owner) = owners.of(&functions, statement_position(statement)) {
             functions[owner].body.push((*statement).clone());
         }
         true
     });
     functions
+}
+
+/// Finds the innermost function around a place.
+struct Owners {
+    /// Closures that are one expression, by where it begins.
+    expressions: BTreeMap<Position, usize>,
+    /// Functions with braces in the order of their beginnings, each with the place in this list of the one around it.
+    blocks: Vec<(usize, Option<usize>)>,
+}
+
+impl Owners {
+    fn new(functions: &[Function]) -> Self {
+        let (blocks, expressions): (Vec<usize>, Vec<usize>) =
+            (0..functions.len()).partition(|&number| !functions[number].end.is_none());
+        let mut sorted = blocks;
+        sorted.sort_by_key(|&number| functions[number].start);
+        let mut open: Vec<usize> = Vec::new();
+        let mut blocks = Vec::with_capacity(sorted.len());
+        for number in sorted {
+            let start = functions[number].start;
+            while open.last().is_some_and(|&at: &usize| {
+                let (outer, _): (usize, Option<usize>) = blocks[at];
+                functions[outer].end < start
+            }) {
+                open.pop();
+            }
+            blocks.push((number, open.last().copied()));
+            open.push(blocks.len() - 1);
+        }
+        Self { expressions: expressions.into_iter().map(|number| (functions[number].start, number)).collect(), blocks }
+    }
+
+    fn of(&self, functions: &[Function], place: Position) -> Option<usize> {
+        if let Some(&number) = self.expressions.get(&place) {
+            return Some(number);
+        }
+        let mut at = self.blocks.partition_point(|(number, _)| functions[*number].start <= place).checked_sub(1);
+        while let Some((number, outer)) = at.map(|at| self.blocks[at]) {
+            if place <= functions[number].end {
+                return Some(number);
+            }
+            at = outer;
+        }
+        None
+    }
 }
 
 fn statement_position(statement: &Stmt) -> Position {
@@ -93,16 +124,10 @@ pub(super) fn comment<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     text.join("\n").trim().to_owned()
 }
 
-/// The comment lines directly above `line` (from 1), without slashes.
-pub(super) fn comment_above(text: &str, line: usize) -> String {
-    let lines: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
-    let above = lines.iter().rev().map_while(|line| {
-        let comment = line.trim_start().strip_prefix("//")?;
-        (!comment.starts_with('!')).then(|| comment.trim_start_matches('/').trim().to_owned())
-    });
-    let mut above: Vec<String> = above.collect();
-    above.reverse();
-    above.join("\n").trim().to_owned()
+/// The text of a line that is a plain `//` comment.
+pub(super) fn plain_comment(line: &str) -> Option<&str> {
+    let comment = line.trim_start().strip_prefix("//")?;
+    (!comment.starts_with('!')).then(|| comment.trim_start_matches('/').trim())
 }
 
 #[cfg(test)]
@@ -144,7 +169,7 @@ mod tests {
     #[test]
     fn comments_lose_their_slashes() {
         assert_eq!(comment(["/// a", "///  b"].into_iter()), "a\nb");
-        assert_eq!(comment_above("//! no\n// one\n// two\nstep()\n", 4), "one\ntwo");
-        assert_eq!(comment_above("// far\n\nstep()\n", 3), "");
+        assert_eq!(plain_comment("  // one\n"), Some("one"));
+        assert_eq!((plain_comment("//! no"), plain_comment("step() // no")), (None, None));
     }
 }

@@ -26,6 +26,10 @@ pub(super) struct Unit {
     pub places: settings::Places,
     /// Its functions and closures.
     pub functions: Vec<Function>,
+    /// Places in `functions`, by name.
+    named: BTreeMap<String, Vec<usize>>,
+    /// Where each line of the text begins.
+    lines: Vec<usize>,
     /// Path and place of each import, by alias.
     pub imports: BTreeMap<String, (String, rhai::Position)>,
     place: Place,
@@ -211,6 +215,8 @@ impl Units {
             ast: AST::empty(),
             places: settings::Places::new(),
             functions: Vec::new(),
+            named: BTreeMap::new(),
+            lines: Vec::new(),
             imports: BTreeMap::new(),
             place: place.clone(),
         };
@@ -233,8 +239,23 @@ impl Units {
         ast.set_source(id.as_ref());
         let places = settings::places(&ast, &text);
         let functions = syntax::functions(&ast);
+        let mut named: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (number, function) in functions.iter().enumerate() {
+            named.entry(function.name.clone()).or_default().push(number);
+        }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let imports = imports(&ast);
-        let unit = Arc::new(Unit { id: id.clone(), text, ast, places, functions, imports, place: known.place.clone() });
+        let unit = Arc::new(Unit {
+            id: id.clone(),
+            text,
+            ast,
+            places,
+            functions,
+            named,
+            lines,
+            imports,
+            place: known.place.clone(),
+        });
         if let Ok(mut units) = self.units.write() {
             units.insert(id.clone(), unit.clone());
         }
@@ -275,8 +296,9 @@ impl Units {
     /// number is its place in [`Unit::functions`].
     pub fn function(&self, unit: &str, name: &str, arity: Option<usize>) -> Option<(Arc<Unit>, usize)> {
         let look = |unit: Arc<Unit>| {
-            let fits = |function: &Function| function.name == name && arity.is_none_or(|n| function.params.len() == n);
-            unit.functions.iter().position(fits).map(|number| (unit, number))
+            let fits = |number: &usize| arity.is_none_or(|n| unit.functions[*number].params.len() == n);
+            let number = unit.named.get(name)?.iter().copied().find(fits)?;
+            Some((unit, number))
         };
         let here = self.get(unit).and_then(look);
         if here.is_some() || !name.starts_with("anon$") {
@@ -296,6 +318,29 @@ impl Units {
         {
             files.push(path.to_owned());
         }
+    }
+}
+
+impl Unit {
+    /// The functions called `name`.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &Function> {
+        self.named.get(name).into_iter().flatten().map(|&number| &self.functions[number])
+    }
+
+    /// The place in `functions` of one called `name`.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.named.get(name)?.first().copied()
+    }
+
+    /// The comment lines directly above `line` (from 1), without slashes.
+    pub fn comment_above(&self, line: usize) -> String {
+        let above = (1..line).rev().map_while(|above| {
+            let (start, end) = (*self.lines.get(above - 1)?, *self.lines.get(above)?);
+            syntax::plain_comment(self.text.get(start..end)?)
+        });
+        let mut above: Vec<&str> = above.collect();
+        above.reverse();
+        above.join("\n").trim().to_owned()
     }
 }
 

@@ -76,7 +76,7 @@ impl<'a> Known<'a> {
         }
         let mut arities = self.plain.get(name).cloned().unwrap_or_default();
         let mut forms = Vec::new();
-        for function in unit.functions.iter().filter(|function| function.name == name) {
+        for function in unit.named(name) {
             arities.insert(function.params.len());
             // As a method, the object may come as `this`.
             if method {
@@ -106,7 +106,7 @@ impl<'a> Known<'a> {
             }
             let target = self.checked.units.imported(unit, first)?;
             let functions = || target.functions.iter().filter(|function| !function.is_closure());
-            let same: Vec<_> = functions().filter(|function| function.name == call.name.as_str()).collect();
+            let same: Vec<_> = target.named(&call.name).collect();
             if same.is_empty() {
                 let hint = suggest::nearest(&call.name, functions().map(|function| function.name.as_str()));
                 let hint = hint.map(|near| format!("did you mean `{first}::{near}`?")).unwrap_or_default();

@@ -27,6 +27,22 @@ fn ten_thousand_steps_are_declared_at_once() {
 }
 
 #[test]
+fn ten_thousand_written_steps_take_time_in_proportion() {
+    let write = |steps: usize| {
+        let line = |n: usize| format!("// Step {n}.\nstep(\"s{n}\", || {{ {n} }});\n");
+        Bench::new(&[("main.rhai", &(0..steps).map(line).collect::<String>())])
+    };
+    let time = |bench: &Bench| {
+        let start = Instant::now();
+        let steps = bench.load().unwrap().steps.len();
+        (steps, start.elapsed())
+    };
+    let ((one, short), (ten, long)) = (time(&write(1000)), time(&write(10_000)));
+    println!("{one} written steps: {short:?}; {ten}: {long:?}");
+    assert!(long < short * 40, "{short:?} grew to {long:?}");
+}
+
+#[test]
 fn six_hundred_lines_are_read_at_once() {
     let mut script = String::from("let cfg = settings(#{ name: \"x\" });\n");
     for number in 0..100 {
