@@ -1,6 +1,7 @@
 //! `gitpod-play check PLAYBOOK`.
 
 use super::{Exit, Outcome, options::Script, print, registry, session};
+use crate::playbook::Diagnostic;
 use clap::Args;
 
 /// Find mistakes in a playbook without running it.
@@ -13,8 +14,11 @@ pub struct Check {
 impl Check {
     pub(super) fn carry_out(self) -> Outcome {
         let (playbook, _) = session::load(&self.script, &registry::all(), true)?;
-        let warnings = playbook.check();
-        super::show(&warnings);
+        let found = playbook.check();
+        super::show(&found);
+        if found.iter().any(Diagnostic::is_error) {
+            return Ok(Exit::Usage);
+        }
         print(&format!(
             "{}: {} steps, {} settings, no mistakes",
             self.script.playbook,

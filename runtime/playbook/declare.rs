@@ -12,6 +12,7 @@ use super::{
     settings_value::SettingsValue,
     suggest,
     taint::SecretText,
+    tainted,
     units::Units,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
@@ -339,15 +340,29 @@ fn kinds_of_settings(engine: &mut Engine) {
     engine.register_fn("cidr", move |context: NativeCallContext, default: ImmutableString| {
         declared(&context, &default.into(), Rule::Cidr)
     });
-    engine.register_fn("secret", move |context: NativeCallContext, default: ImmutableString| {
-        declared(&context, &default.into(), Rule::Secret)
-    });
+    engine.register_fn("secret", |context: NativeCallContext, text: Dynamic| secret(&context, &text));
     engine.register_fn("text_or_none", move |context: NativeCallContext| {
         declared(&context, &Dynamic::UNIT, Rule::TextOrNone)
     });
     engine.register_fn("open_map", move |context: NativeCallContext, default: Map| {
         declared(&context, &default.into(), Rule::OpenMap)
     });
+}
+
+/// A text that is secret from here on. Empty stands for "not given": as a setting it may be given, in a step it stays plain.
+fn secret(context: &NativeCallContext, text: &Dynamic) -> Res<Dynamic> {
+    let declaring = Current::get().is_none_or(|current| current.step.is_none());
+    let empty = text.read_lock::<ImmutableString>().is_some_and(|text| text.is_empty());
+    match (empty, declaring) {
+        (true, true) => Ok(Dynamic::from(settings::Declared { default: "".into(), rule: Rule::Secret })),
+        (true, false) => Ok(text.clone()),
+        _ if text.is::<SecretText>() => Ok(text.clone()),
+        _ => {
+            let made = tainted::of_text(context, text, |text| Ok(text.to_owned()))?;
+            let plain = made.read_lock::<ImmutableString>().map(|text| text.clone());
+            Ok(plain.map_or(made, |text| Dynamic::from(SecretText::new(&text))))
+        }
+    }
 }
 
 /// Needs and `.after` that are no step.

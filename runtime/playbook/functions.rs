@@ -168,6 +168,8 @@ fn data(engine: &mut Engine) {
     for name in ["from_json", "parse_json", "from_yaml"] {
         engine.register_fn(name, move |context: NativeCallContext, text: Dynamic| read(&context, &text));
     }
+    // So that a section of the settings and a map can be treated alike.
+    engine.register_fn("to_map", |map: Map| map);
     engine.register_fn("merge", |into: Map, from: Map| merged(into, &from));
     engine.register_fn("flatten", |list: Array| -> Array {
         list.into_iter().flat_map(|item| if item.is_array() { item.cast::<Array>() } else { vec![item] }).collect()

@@ -12,6 +12,7 @@ use serde_json::json;
 use std::sync::Mutex;
 
 mod checks;
+mod docs;
 mod errors;
 mod forks;
 mod sizes;

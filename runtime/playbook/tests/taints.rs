@@ -148,6 +148,10 @@ fn secrets_stay_secret() {
         assert!(has_secret(&output), "{body} gave {output}");
         assert!(!shown(&output).to_string().contains("sesame"), "{body}");
     }
+    assert!(has_secret(&planned("secret(\"made-in-a-step\")").unwrap()));
+    assert!(has_secret(&planned("secret(s)").unwrap()));
+    assert!(has_unknown(&planned("secret(u)").unwrap()));
+    assert_eq!(planned("secret(\"\")").unwrap(), json!(""));
     assert_eq!(planned("s == \"\"").unwrap(), json!(false));
     assert_eq!(planned("s != ()").unwrap(), json!(true));
     assert_eq!(planned("s.is_empty()").unwrap(), json!(false));
