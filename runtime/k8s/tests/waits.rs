@@ -1,6 +1,7 @@
 //! The waits.
 
 use super::{Lab, deployment, namespace};
+use crate::bind::Binding;
 use serde_json::json;
 
 fn cluster() -> serde_json::Value {
@@ -53,6 +54,52 @@ async fn load_balancers_jobs_and_absence() {
     lab.wait("k8s::wait_gone", gone).await.unwrap();
     let none = json!({ "cluster": cluster(), "api_version": "v1", "kind": "Pod", "labels": { "app": "nothing" } });
     lab.wait("k8s::wait_gone", none).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_job_tells_why_at_once() {
+    let lab = Lab::start().await;
+    namespace(&lab, "gitpod").await;
+    lab.converge(&Lab::args(calico())).await.unwrap();
+    let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": "once", "namespace": "gitpod" },
+        "spec": { "backoffLimit": 0, "template": { "spec": { "restartPolicy": "Never",
+            "containers": [{ "name": "main", "image": "busybox", "command": ["/bin/sh", "-c", "exit 3"] }] } } } });
+    lab.converge(&Lab::args(job)).await.unwrap();
+    let wanted = json!({ "cluster": cluster(), "namespace": "gitpod", "name": "once" });
+    let error = lab.wait("k8s::wait_job", wanted).await.err().unwrap();
+    assert!(error.message.contains("`gitpod/Job.batch/once` failed"), "{error}");
+    let cause = error.cause.unwrap();
+    assert!(cause.contains("BackoffLimitExceeded") && cause.contains("container `main`: ended with code 3"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_rollout_that_hangs_is_explained() {
+    let lab = Lab::start().await;
+    namespace(&lab, "gitpod").await;
+    lab.converge(&Lab::args(calico())).await.unwrap();
+    let missing = json!([{ "name": "s", "secret": { "secretName": "database" } }]);
+    for (name, image, volumes, words) in [
+        ("absent", "registry.test/does-not-exist:1", json!([]), "ImagePull"),
+        ("crashing", "crash-loop:1", json!([]), "CrashLoopBackOff"),
+        ("unmounted", "server:1", missing, "`unmounted"),
+    ] {
+        let mut manifest = deployment(name, 1, image);
+        manifest["spec"]["template"]["spec"]["volumes"] = volumes;
+        lab.converge(&Lab::args(manifest)).await.unwrap();
+        let args = json!({ "cluster": cluster(), "kind": "deployment", "namespace": "gitpod", "name": name });
+        let Some(Binding::Wait(wait)) = lab.registry.get("k8s::wait_rollout").map(|entry| entry.binding.clone()) else {
+            panic!("no wait")
+        };
+        let mut said = String::new();
+        for _ in 0..super::PATIENCE {
+            said = wait.explain(&lab.cx(""), &args).await.unwrap_or_default();
+            if said.contains(words) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        assert!(said.contains(words) && said.starts_with("0 of 1 pods are available"), "{name}: {said}");
+    }
 }
 
 #[tokio::test]
