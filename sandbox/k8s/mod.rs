@@ -26,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod typed;
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -16,7 +16,7 @@ fn messages() -> &'static HashMap<String, Message> {
 }
 
 /// Messages that JSON writes into the object around them.
-const INLINE: [&str; 7] = [
+const INLINE: [&str; 8] = [
     "volumeSource",
     "persistentVolumeSource",
     "handler",
@@ -24,6 +24,7 @@ const INLINE: [&str; 7] = [
     "localObjectReference",
     "rule",
     "ruleWithOperations",
+    "ingressRuleValue",
 ];
 
 enum Wire<'a> {
@@ -186,6 +187,53 @@ fn message(kind: &str, bytes: &[u8]) -> Option<Value> {
     }
 }
 
+/// Name of the message of a kind; there need not be one.
+fn message_name(api_version: &str, kind: &str) -> String {
+    let (group, version) = api_version.split_once('/').unwrap_or(("core", api_version));
+    if kind == "DeleteOptions" {
+        "@m.DeleteOptions".to_owned()
+    } else if group == "apiextensions.k8s.io" {
+        format!("k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.{version}.{kind}")
+    } else {
+        format!("@a.{}.{version}.{kind}", group.split('.').next().unwrap_or(group))
+    }
+}
+
+/// A field as JSON writes it: its type and cardinality (0: one, 1: list, 2: map by string).
+pub type JsonField = (&'static str, u8);
+/// The fields of a message by their JSON name.
+pub type JsonMessage = HashMap<&'static str, JsonField>;
+
+fn add_fields(out: &mut JsonMessage, message: &'static Message) {
+    for (name, kind, cardinality) in message.values() {
+        match messages().get(kind) {
+            Some(inner) if INLINE.contains(&name.as_str()) => add_fields(out, inner),
+            _ => {
+                out.insert(name, (kind, *cardinality));
+            }
+        }
+    }
+}
+
+/// The fields of a message; none for an unknown one.
+pub fn json_message(name: &str) -> Option<&'static JsonMessage> {
+    static ALL: OnceLock<HashMap<&'static str, JsonMessage>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let fields = |message| {
+            let mut fields = JsonMessage::new();
+            add_fields(&mut fields, message);
+            fields
+        };
+        messages().iter().map(|(name, message)| (name.as_str(), fields(message))).collect()
+    });
+    all.get(name)
+}
+
+/// Name of the message of a kind of this API version, when it is known.
+pub fn message_of(api_version: &str, kind: &str) -> Option<String> {
+    Some(message_name(api_version, kind)).filter(|name| messages().contains_key(name))
+}
+
 /// Decodes a body that starts with `k8s\0`; `None` when it is damaged or of an unknown kind.
 pub fn decode(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"k8s\0")?;
@@ -205,14 +253,7 @@ pub fn decode(body: &[u8]) -> Option<Value> {
             _ => {}
         }
     }
-    let (group, version) = api_version.split_once('/').unwrap_or(("core", &api_version));
-    let name = if kind == "DeleteOptions" {
-        "@m.DeleteOptions".to_owned()
-    } else if group == "apiextensions.k8s.io" {
-        format!("k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.{version}.{kind}")
-    } else {
-        format!("@a.{}.{version}.{kind}", group.split('.').next()?)
-    };
+    let name = message_name(&api_version, &kind);
     let mut out = message(&name, raw)?;
     out["apiVersion"] = json!(api_version);
     out["kind"] = json!(kind);

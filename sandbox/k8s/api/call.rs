@@ -110,6 +110,11 @@ impl Call {
         matches!(self.query(name), "true" | "1")
     }
 
+    /// Whether unknown fields are to be refused.
+    pub fn is_strict(&self) -> bool {
+        self.query("fieldValidation") == "Strict"
+    }
+
     /// A header; empty when absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
@@ -142,8 +147,12 @@ impl Call {
             let refuse = || ApiError::bad_request("cannot decode protobuf body");
             return protobuf::decode(&self.body).ok_or_else(refuse);
         }
-        if let Ok(value) = serde_json::from_slice::<Value>(&self.body) {
-            return Ok(value);
+        match serde_json::from_slice::<Value>(&self.body) {
+            Ok(value) => return Ok(value),
+            Err(error) if self.content_type().ends_with("json") => {
+                return Err(ApiError::bad_request(format!("the object provided is unrecognized: {error}")));
+            }
+            Err(_) => {}
         }
         match serde_norway::from_slice::<Value>(&self.body) {
             Ok(value) if value.is_object() || value.is_array() => Ok(value),
@@ -178,8 +187,10 @@ pub fn check_kind(target: &Target, object: &Value) -> ApiResult<()> {
     let wanted = &target.kind;
     if object["kind"].as_str().is_some_and(|k| k != wanted.kind) {
         return Err(ApiError::bad_request(format!(
-            "{} in version \"{}\" cannot be handled as a {}: no kind",
-            object["kind"], wanted.version, wanted.kind
+            "{} in version \"{}\" cannot be handled as a {}: unknown conversion",
+            object["kind"].as_str().unwrap_or(""),
+            wanted.version,
+            wanted.kind
         )));
     }
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or("");

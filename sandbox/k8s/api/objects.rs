@@ -13,7 +13,7 @@ use super::{
 use crate::k8s::{
     cluster::Cluster,
     store::{ApiError, ApiResult, Key, move_string_data},
-    table,
+    table, typed,
 };
 
 /// Answers a request about objects, unless it watches or patches.
@@ -26,6 +26,7 @@ pub fn answer(cluster: &Arc<Cluster>, call: &Call, target: &Target) -> ApiResult
         (&Method::GET, Some(_), "" | "status") => Ok(show(call, target, 200, &*cluster.store.get(&key)?)),
         (&Method::POST, None, _) => {
             let mut object = call.parse_object(target)?;
+            typed::check(&target.kind, &mut object, call.is_strict())?;
             if target.kind.kind == "Secret" {
                 move_string_data(&mut object);
             }
@@ -149,6 +150,7 @@ fn replace(cluster: &Cluster, call: &Call, target: &Target, name: &str, subresou
         _ => return Err(ApiError::no_endpoint()),
     }
     let mut object = call.parse_object(target)?;
+    typed::check(&target.kind, &mut object, call.is_strict())?;
     if target.kind.kind == "Secret" {
         move_string_data(&mut object);
     }
@@ -157,7 +159,7 @@ fn replace(cluster: &Cluster, call: &Call, target: &Target, name: &str, subresou
         cluster.store.get(&key)?;
         let problem = "Invalid value: 0: must be specified for an update";
         let field = "metadata.resourceVersion";
-        return Err(ApiError::invalid(&target.kind.qualified(), name, field, problem));
+        return Err(ApiError::invalid_field(&target.kind.qualified(), name, field, problem));
     }
     let updated = cluster.store.update(&key, &call.write(subresource), |_| Ok(object))?;
     Ok(show(call, target, 200, &updated))

@@ -1,5 +1,7 @@
 //! The four kinds of patch.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -15,6 +17,7 @@ use crate::k8s::{
         strategic::strategic,
     },
     store::{ApiError, ApiResult, Part, move_string_data, now},
+    typed,
 };
 
 /// Answers a PATCH.
@@ -29,7 +32,8 @@ pub fn patch(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Reply
         return Err(ApiError::no_endpoint());
     }
     let mut patch = call.parse()?;
-    if target.kind.kind == "Secret" {
+    let applies = call.content_type() == "application/apply-patch+yaml";
+    if target.kind.kind == "Secret" && !applies {
         move_string_data(&mut patch);
     }
     if target.subresource == "scale" {
@@ -37,13 +41,14 @@ pub fn patch(cluster: &Cluster, call: &Call, target: &Target) -> ApiResult<Reply
         apply_patch(call, target, &mut wanted, &patch)?;
         return rescale(cluster, call, target, &wanted);
     }
-    if call.content_type() == "application/apply-patch+yaml" {
+    if applies {
         return server_side_apply(cluster, call, target, patch);
     }
     let write = call.write(&target.subresource);
     let updated = cluster.store.update(&target.key(), &write, |old| {
         let mut new = old.clone();
         apply_patch(call, target, &mut new, &patch)?;
+        typed::check(&target.kind, &mut new, call.is_strict())?;
         Ok(new)
     })?;
     Ok(show(call, target, 200, &updated))
@@ -54,10 +59,8 @@ fn apply_patch(call: &Call, target: &Target, object: &mut Value, patch: &Value) 
         "application/json-patch+json" => {
             let refuse = |e| ApiError::bad_request(format!("error decoding patch: {e}"));
             let patch: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(refuse)?;
-            json_patch::patch(object, &patch).map_err(|e| {
-                let why = "the server rejected our request due to an error in our request";
-                ApiError::new(422, "Invalid", format!("{why}: {e}"))
-            })?;
+            let refused = "the server rejected our request due to an error in our request";
+            json_patch::patch(object, &patch).map_err(|_| ApiError::new(422, "Invalid", refused))?;
         }
         "application/merge-patch+json" => json_patch::merge(object, patch),
         "application/strategic-merge-patch+json" if target.kind.builtin => {
@@ -81,10 +84,8 @@ fn apply_patch(call: &Call, target: &Target, object: &mut Value, patch: &Value) 
 
 fn check_apply(call: &Call, target: &Target, applied: &Value) -> ApiResult<()> {
     if call.query("fieldManager").is_empty() {
-        return Err(ApiError::bad_request(
-            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required \
-             for apply patch",
-        ));
+        let problem = "Required value: is required for apply patch";
+        return Err(ApiError::invalid_field("PatchOptions.meta.k8s.io", "", "fieldManager", problem));
     }
     if applied["metadata"]["managedFields"].as_array().is_some_and(|a| !a.is_empty()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -99,20 +100,33 @@ fn check_apply(call: &Call, target: &Target, applied: &Value) -> ApiResult<()> {
     Ok(())
 }
 
-fn conflict(target: &Target, conflicts: &[Conflict]) -> ApiError {
-    let by = |c: &Conflict| format!("conflict with \"{}\" using {}", c.manager, c.api_version);
-    let lines: Vec<String> = conflicts.iter().map(|c| format!("{}: {}", by(c), c.field)).collect();
-    let plural = if conflicts.len() > 1 { "s" } else { "" };
-    let message = format!("Apply failed with {} conflict{plural}: {}", conflicts.len(), lines.join("\n"));
-    let name = target.name.as_deref().unwrap_or("");
-    let mut error = ApiError::new(409, "Conflict", message).about(&target.kind.qualified(), name);
-    let cause = |c: &Conflict| json!({"reason": "FieldManagerConflict", "message": by(c), "field": c.field});
-    error.details["causes"] = conflicts.iter().map(cause).collect();
+fn conflict(conflicts: &[Conflict]) -> ApiError {
+    let message = if let [only] = conflicts {
+        format!("Apply failed with 1 conflict: conflict with {}: {}", only.owner, only.field)
+    } else {
+        let mut by_owner: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for conflict in conflicts {
+            by_owner.entry(&conflict.owner).or_default().push(format!("- {}", conflict.field));
+        }
+        let parts = by_owner.iter().map(|(owner, fields)| format!("conflicts with {owner}:\n{}", fields.join("\n")));
+        let parts: Vec<String> = parts.collect();
+        format!("Apply failed with {} conflicts: {}", conflicts.len(), parts.join("\n"))
+    };
+    let mut error = ApiError::new(409, "Conflict", message);
+    let cause = |c: &Conflict| {
+        let message = format!("conflict with {}", c.owner);
+        json!({"reason": "FieldManagerConflict", "message": message, "field": c.field})
+    };
+    error.details = json!({"causes": conflicts.iter().map(cause).collect::<Vec<Value>>()});
     error
 }
 
 fn server_side_apply(cluster: &Cluster, call: &Call, target: &Target, mut applied: Value) -> ApiResult<Reply> {
     check_apply(call, target, &applied)?;
+    typed::check_applied(&target.kind, &mut applied)?;
+    if target.kind.kind == "Secret" {
+        move_string_data(&mut applied);
+    }
     let (kind, key) = (&target.kind, target.key());
     let status = target.subresource == "status";
     let mut write = call.write(&target.subresource);
@@ -130,7 +144,7 @@ fn server_side_apply(cluster: &Cluster, call: &Call, target: &Target, mut applie
             has_status: kind.has_status,
             now: &now,
         };
-        apply(live, &applied, account, force).map_err(|c| conflict(target, &c))
+        apply(live, &applied, account, force).map_err(|c| conflict(&c))
     };
     cluster.store.with(|objects| {
         if objects.find(&key).is_none() {

@@ -11,10 +11,8 @@ use super::{
 /// A field that another manager owns and that the applied object would change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// Who owns it.
-    pub manager: String,
-    /// The API version of the owner's write.
-    pub api_version: String,
+    /// Who owns it, as the real server words it: `"NAME"`, and for an ordinary write `using VERSION`.
+    pub owner: String,
     /// The field, as a person writes it.
     pub field: String,
 }
@@ -54,6 +52,17 @@ fn merge(live: &mut Value, applied: &Value, place: &Place) {
     }
 }
 
+fn owner(manager: &Manager) -> String {
+    let mut words = format!("{:?}", manager.name);
+    if !manager.subresource.is_empty() {
+        words = format!("{words} with subresource {:?}", manager.subresource);
+    }
+    if manager.operation == "Update" {
+        words = format!("{words} using {}", manager.api_version);
+    }
+    words
+}
+
 fn conflicts<'a>(
     live: &Value,
     part: &Value,
@@ -68,11 +77,7 @@ fn conflicts<'a>(
                 continue;
             }
             if value_at(live, path) != value_at(part, path) {
-                let conflict = Conflict {
-                    manager: other.name.clone(),
-                    api_version: other.api_version.clone(),
-                    field: human(path),
-                };
+                let conflict = Conflict { owner: owner(other), field: human(path) };
                 found.push((conflict, path));
             }
         }

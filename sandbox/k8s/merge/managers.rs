@@ -67,8 +67,9 @@ pub fn managers(object: &Value) -> Vec<Manager> {
         .collect()
 }
 
-/// Writes the managers back, leaving out those that own nothing any more.
-pub fn store_managers(object: &mut Value, managers: Vec<Manager>) {
+/// Writes the managers back in the order of the real server, leaving out those that own nothing any more.
+pub fn store_managers(object: &mut Value, mut managers: Vec<Manager>) {
+    managers.sort_by(|a, b| (&a.operation, &a.time, &a.name).cmp(&(&b.operation, &b.time, &b.name)));
     let entry = |m: Manager| {
         let mut entry = json!({"manager": m.name, "operation": m.operation,
             "apiVersion": m.api_version, "time": m.time, "fieldsType": "FieldsV1",

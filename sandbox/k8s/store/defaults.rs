@@ -3,9 +3,11 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 
+use super::pod_defaults;
 use crate::k8s::kinds::Kind;
 
-fn default(object: &mut Value, field: &str, value: Value) {
+/// Sets a field that is missing or null.
+pub fn default(object: &mut Value, field: &str, value: Value) {
     let Some(map) = object.as_object_mut() else { return };
     if map.get(field).is_none_or(Value::is_null) {
         map.insert(field.to_owned(), value);
@@ -22,8 +24,8 @@ pub fn tidy_metadata(metadata: &mut Map<String, Value>) {
     });
 }
 
-/// Fills in what is missing. `addresses` counts the cluster addresses and node ports given out.
-pub fn fill(kind: &Kind, object: &mut Value, addresses: &mut u32) {
+/// Fills in what is missing and the same for everyone; whoever updates an object owns these too.
+pub fn fill(kind: &Kind, object: &mut Value) {
     if !kind.builtin {
         return;
     }
@@ -38,20 +40,34 @@ pub fn fill(kind: &Kind, object: &mut Value, addresses: &mut u32) {
             default(object, "volumeBindingMode", json!("Immediate"));
         }
         other => {
-            if other == "Job" {
-                job_selector(object);
-            }
             if let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) {
-                fill_spec(other, spec, addresses);
+                fill_spec(other, spec);
             }
         }
     }
 }
 
-fn fill_spec(kind: &str, spec: &mut Value, addresses: &mut u32) {
+/// Fills in what only the server can give: addresses, and the selector of a Job. Nobody owns it.
+/// `addresses` counts the cluster addresses and node ports given out.
+pub fn allocate(kind: &Kind, object: &mut Value, addresses: &mut u32) {
+    match kind.kind.as_str() {
+        "Service" if kind.builtin => {
+            if let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) {
+                allocate_addresses(spec, addresses);
+            }
+            if object["status"].is_null() {
+                object["status"] = json!({"loadBalancer": {}});
+            }
+        }
+        "Job" if kind.builtin => job_selector(object),
+        _ => {}
+    }
+}
+
+fn fill_spec(kind: &str, spec: &mut Value) {
     match kind {
-        "Service" => service(spec, addresses),
-        "Pod" => pod(spec),
+        "Service" => service(spec),
+        "Pod" => pod_defaults::fill(spec),
         "CustomResourceDefinition" => {
             let name = spec["names"]["kind"].as_str().unwrap_or("").to_owned();
             if let Some(names) = spec.get_mut("names") {
@@ -94,6 +110,8 @@ fn job_selector(object: &mut Value) {
         labels[format!("{prefix}controller-uid")] = uid.clone();
         labels[format!("{prefix}job-name")] = name.clone();
     }
+    let labels = labels.clone();
+    default(&mut object["metadata"], "labels", labels);
 }
 
 fn namespace(object: &mut Value) {
@@ -108,50 +126,45 @@ fn namespace(object: &mut Value) {
     }
 }
 
-fn service(spec: &mut Value, addresses: &mut u32) {
+fn service(spec: &mut Value) {
     default(spec, "type", json!("ClusterIP"));
     default(spec, "sessionAffinity", json!("None"));
-    if spec["type"] != "ExternalName" && spec["clusterIP"].is_null() {
-        *addresses += 1;
-        let ip = format!("10.100.{}.{}", *addresses / 250, *addresses % 250 + 1);
-        spec["clusterIP"] = json!(ip);
-        spec["clusterIPs"] = json!([ip]);
-    }
-    let on_nodes = spec["type"] == "LoadBalancer" || spec["type"] == "NodePort";
-    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
-    for port in ports.into_iter().flatten().filter(|p| p.is_object()) {
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         default(port, "protocol", json!("TCP"));
         let number = port["port"].clone();
         default(port, "targetPort", number);
-        if on_nodes && port["nodePort"].is_null() {
+    }
+    if spec["type"] != "ExternalName" {
+        default(spec, "internalTrafficPolicy", json!("Cluster"));
+    }
+    if spec["type"] == "LoadBalancer" {
+        default(spec, "allocateLoadBalancerNodePorts", json!(true));
+        default(spec, "externalTrafficPolicy", json!("Cluster"));
+    }
+}
+
+fn allocate_addresses(spec: &mut Value, addresses: &mut u32) {
+    if spec["type"] != "ExternalName" {
+        if spec["clusterIP"].is_null() {
             *addresses += 1;
-            port["nodePort"] = json!(30_000 + *addresses % 2_768);
+            spec["clusterIP"] = json!(format!("10.100.{}.{}", *addresses / 250, *addresses % 250 + 1));
         }
+        let ip = spec["clusterIP"].clone();
+        default(spec, "clusterIPs", json!([ip]));
+        default(spec, "ipFamilies", json!(["IPv4"]));
+        default(spec, "ipFamilyPolicy", json!("SingleStack"));
     }
-}
-
-/// What the specification of a pod, or of a pod template, gets.
-fn container_ports(spec: &mut Value) {
-    let containers = spec.get_mut("containers").and_then(Value::as_array_mut);
-    for container in containers.into_iter().flatten() {
-        let ports = container.get_mut("ports").and_then(Value::as_array_mut);
-        for port in ports.into_iter().flatten() {
-            default(port, "protocol", json!("TCP"));
-        }
+    let on_nodes = spec["type"] == "LoadBalancer" || spec["type"] == "NodePort";
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten().filter(|p| on_nodes && p["nodePort"].is_null()) {
+        *addresses += 1;
+        default(port, "nodePort", json!(30_000 + *addresses % 2_768));
     }
-}
-
-fn pod(spec: &mut Value) {
-    container_ports(spec);
-    default(spec, "restartPolicy", json!("Always"));
-    default(spec, "dnsPolicy", json!("ClusterFirst"));
-    default(spec, "serviceAccountName", json!("default"));
-    default(spec, "terminationGracePeriodSeconds", json!(30));
 }
 
 fn workload(kind: &str, spec: &mut Value) {
     if let Some(spec) = spec.get_mut("template").and_then(|t| t.get_mut("spec")) {
-        container_ports(spec);
+        pod_defaults::fill(spec);
     }
     let rolling = |inner: Value| json!({"type": "RollingUpdate", "rollingUpdate": inner});
     match kind {
@@ -166,16 +179,22 @@ fn workload(kind: &str, spec: &mut Value) {
         "DaemonSet" => {
             let bounds = json!({"maxSurge": 0, "maxUnavailable": 1});
             default(spec, "updateStrategy", rolling(bounds));
+            default(spec, "revisionHistoryLimit", json!(10));
         }
         "StatefulSet" => {
             default(spec, "replicas", json!(1));
             default(spec, "updateStrategy", rolling(json!({"partition": 0})));
             default(spec, "podManagementPolicy", json!("OrderedReady"));
+            default(spec, "revisionHistoryLimit", json!(10));
         }
         "Job" => {
             default(spec, "completions", json!(1));
             default(spec, "parallelism", json!(1));
             default(spec, "backoffLimit", json!(6));
+            default(spec, "completionMode", json!("NonIndexed"));
+            default(spec, "suspend", json!(false));
+            default(spec, "manualSelector", json!(false));
+            default(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
         }
         _ => {}
     }

@@ -40,12 +40,27 @@ impl ApiError {
         Self::new(404, "NotFound", message).about(qualified, name)
     }
 
-    /// The object is not valid; `field` and `problem` as Kubernetes words them.
-    pub fn invalid(qualified: &str, name: &str, field: &str, problem: &str) -> Self {
-        let message = format!("{qualified} \"{name}\" is invalid: {field}: {problem}");
+    /// The object is not valid: each field with its problem, as Kubernetes words them.
+    pub fn invalid(qualified: &str, name: &str, problems: &[(String, String)]) -> Self {
+        let lines: Vec<String> = problems.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+        let lines = if let [line] = lines.as_slice() { line.clone() } else { format!("[{}]", lines.join(", ")) };
+        let message = format!("{qualified} \"{name}\" is invalid: {lines}");
         let mut error = Self::new(422, "Invalid", message).about(qualified, name);
-        error.details["causes"] = json!([{"reason": "FieldValueInvalid", "message": problem, "field": field}]);
+        let cause = |(field, problem): &(String, String)| {
+            let reason = match problem.split(':').next() {
+                Some("Required value") => "FieldValueRequired",
+                Some("Unsupported value") => "FieldValueNotSupported",
+                _ => "FieldValueInvalid",
+            };
+            json!({"reason": reason, "message": problem, "field": field})
+        };
+        error.details["causes"] = problems.iter().map(cause).collect();
         error
+    }
+
+    /// The object is not valid because of one field.
+    pub fn invalid_field(qualified: &str, name: &str, field: &str, problem: &str) -> Self {
+        Self::invalid(qualified, name, &[(field.to_owned(), problem.to_owned())])
     }
 
     /// Adds which object the refusal is about.
@@ -53,6 +68,9 @@ impl ApiError {
     pub fn about(mut self, qualified: &str, name: &str) -> Self {
         let (plural, group) = qualified.split_once('.').unwrap_or((qualified, ""));
         self.details = json!({"name": name, "group": group, "kind": plural});
+        if let Some(details) = self.details.as_object_mut() {
+            details.retain(|_, value| value != "");
+        }
         self
     }
 
@@ -61,6 +79,9 @@ impl ApiError {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
             "status": "Failure", "message": self.message, "reason": self.reason,
             "code": self.code});
+        if let (true, Some(map)) = (self.reason.is_empty(), status.as_object_mut()) {
+            map.shift_remove("reason");
+        }
         if self.details.is_object() {
             status["details"] = self.details.clone();
         }

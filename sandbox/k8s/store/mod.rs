@@ -4,6 +4,7 @@ mod defaults;
 pub mod error;
 mod journal;
 mod objects;
+mod pod_defaults;
 mod remove;
 mod validate;
 mod write;

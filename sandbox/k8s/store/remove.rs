@@ -71,9 +71,10 @@ impl Objects {
         }
         let mut object = (*old).clone();
         object["metadata"]["deletionTimestamp"] = json!(now());
-        object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
         if key.resource == "/namespaces" {
             object["status"]["phase"] = json!("Terminating");
+        } else {
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
         }
         Ok((self.put(key, Some(object)), true))
     }

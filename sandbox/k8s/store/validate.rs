@@ -7,90 +7,133 @@ use crate::k8s::{kinds::Kind, selector};
 
 const REQUIRED: &str = "Required value";
 
+/// Fields with their problems.
+type Problems = Vec<(String, String)>;
+
+fn add(problems: &mut Problems, field: &str, problem: impl Into<String>) {
+    problems.push((field.to_owned(), problem.into()));
+}
+
 /// Whether the object may be written; `old` is what stands there, none on creation.
 ///
 /// # Errors
-/// 422 with the field and the problem.
+/// 422 with the fields and their problems.
 pub fn object(kind: &Kind, name: &str, object: &Value, old: Option<&Value>) -> ApiResult<()> {
-    let refuse = |field: &str, problem: &str| {
-        Err(ApiError::invalid(&format!("{}{}", kind.kind, dotted(&kind.group)), name, field, problem))
-    };
-    if old.is_none() && kind.group != "rbac.authorization.k8s.io" && !is_subdomain(name) {
-        let problem = format!(
-            "Invalid value: \"{name}\": a lowercase RFC 1123 subdomain must consist of lower case \
-             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric \
-             character"
-        );
-        return refuse("metadata.name", &problem);
+    let mut problems = Problems::new();
+    if old.is_none() && kind.group != "rbac.authorization.k8s.io" {
+        name_problem(kind, name, &mut problems);
     }
-    if !kind.builtin {
+    if kind.builtin {
+        if let Some(old) = old {
+            changed_immutable(&kind.kind, object, old, &mut problems);
+        }
+        spec_problems(&kind.kind, &object["spec"], &mut problems);
+        if kind.kind == "Secret" {
+            secret_problems(object, &mut problems);
+        }
+    }
+    if problems.is_empty() {
         return Ok(());
     }
-    if let Some(old) = old
-        && let Some(field) = changed_immutable(&kind.kind, object, old)
-    {
-        return refuse(field, "Invalid value: field is immutable");
+    let dot = if kind.group.is_empty() { "" } else { "." };
+    Err(ApiError::invalid(&format!("{}{dot}{}", kind.kind, kind.group), name, &problems))
+}
+
+fn name_problem(kind: &Kind, name: &str, problems: &mut Problems) {
+    let label = kind.builtin && matches!(kind.kind.as_str(), "Namespace" | "Service");
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let inner = |c: char| good(c) || c == '-' || (c == '.' && !label);
+    let length = if label { 63 } else { 253 };
+    if name.len() <= length && name.starts_with(good) && name.ends_with(good) && name.chars().all(inner) {
+        return;
     }
-    let spec = &object["spec"];
-    match kind.kind.as_str() {
+    let (word, characters) = if label { ("label", "or '-'") } else { ("subdomain", ", '-' or '.'") };
+    let space = if label { " " } else { "" };
+    let problem = format!(
+        "Invalid value: \"{name}\": a lowercase RFC 1123 {word} must consist of lower case alphanumeric \
+         characters{space}{characters}, and must start and end with an alphanumeric character"
+    );
+    add(problems, "metadata.name", problem);
+}
+
+fn spec_problems(kind: &str, spec: &Value, problems: &mut Problems) {
+    match kind {
         "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" => {
             if !spec["selector"].is_object() {
-                return refuse("spec.selector", REQUIRED);
+                add(problems, "spec.selector", REQUIRED);
             }
             let labels = &spec["template"]["metadata"]["labels"];
-            if !selector::in_object(&spec["selector"], labels) {
-                let problem = "Invalid value: `selector` does not match template `labels`";
-                return refuse("spec.template.metadata.labels", problem);
+            if !spec["selector"].is_object() || !selector::in_object(&spec["selector"], labels) {
+                let problem = format!("Invalid value: {labels}: `selector` does not match template `labels`");
+                add(problems, "spec.template.metadata.labels", problem);
             }
-            pod_spec(&spec["template"]["spec"]).or_else(|(f, p)| refuse(&template(&f), p))
+            if spec["replicas"].as_i64().is_some_and(|n| n < 0) {
+                let problem = format!("Invalid value: {}: must be greater than or equal to 0", spec["replicas"]);
+                add(problems, "spec.replicas", problem);
+            }
+            pod_problems(&spec["template"]["spec"], "spec.template.spec", problems);
         }
         "Job" => {
+            pod_problems(&spec["template"]["spec"], "spec.template.spec", problems);
             let policy = spec["template"]["spec"]["restartPolicy"].as_str();
             if !matches!(policy, Some("Never" | "OnFailure")) {
                 let problem = "Required value: valid values: \"OnFailure\", \"Never\"";
-                return refuse("spec.template.spec.restartPolicy", problem);
+                add(problems, "spec.template.spec.restartPolicy", problem);
             }
-            pod_spec(&spec["template"]["spec"]).or_else(|(f, p)| refuse(&template(&f), p))
         }
-        "Pod" => pod_spec(spec).or_else(|(f, p)| refuse(&format!("spec.{f}"), p)),
-        "Service" => {
-            let headless = spec["clusterIP"] == "None" || spec["type"] == "ExternalName";
-            if !headless && spec["ports"].as_array().is_none_or(Vec::is_empty) {
-                return refuse("spec.ports", REQUIRED);
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+        "Pod" => pod_problems(spec, "spec", problems),
+        "Service" => service_problems(spec, problems),
+        _ => {}
     }
 }
 
-fn dotted(group: &str) -> String {
-    if group.is_empty() { String::new() } else { format!(".{group}") }
+fn service_problems(spec: &Value, problems: &mut Problems) {
+    const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    let ports = spec["ports"].as_array().map_or(&[][..], Vec::as_slice);
+    let headless = spec["clusterIP"] == "None" || spec["type"] == "ExternalName";
+    if !headless && ports.is_empty() {
+        add(problems, "spec.ports", REQUIRED);
+    }
+    if ports.len() > 1 {
+        for (at, _) in ports.iter().enumerate().filter(|(_, p)| p["name"].as_str().is_none_or(str::is_empty)) {
+            add(problems, &format!("spec.ports[{at}].name"), REQUIRED);
+        }
+    }
+    for (at, port) in ports.iter().enumerate() {
+        if !port["port"].as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
+            let problem = format!("Invalid value: {}: must be between 1 and 65535, inclusive", port["port"]);
+            add(problems, &format!("spec.ports[{at}].port"), problem);
+        }
+    }
+    if spec["type"].as_str().is_none_or(|t| !TYPES.contains(&t)) {
+        let types = TYPES.map(|t| format!("{t:?}")).join(", ");
+        add(problems, "spec.type", format!("Unsupported value: {}: supported values: {types}", spec["type"]));
+    }
 }
 
-fn template(field: &str) -> String {
-    format!("spec.template.spec.{field}")
+fn secret_problems(secret: &Value, problems: &mut Problems) {
+    let wanted: &[&str] = match secret["type"].as_str() {
+        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
+        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
+        _ => &[],
+    };
+    for key in wanted.iter().filter(|key| secret["data"][**key].is_null()) {
+        add(problems, &format!("data[{key}]"), REQUIRED);
+    }
 }
 
-fn is_subdomain(name: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 253
-        && name.starts_with(inner)
-        && name.ends_with(inner)
-        && name.chars().all(|c| inner(c) || c == '-' || c == '.')
-}
-
-fn pod_spec(spec: &Value) -> Result<(), (String, &'static str)> {
+fn pod_problems(spec: &Value, path: &str, problems: &mut Problems) {
     let containers = spec["containers"].as_array().filter(|c| !c.is_empty());
-    let Some(containers) = containers else { return Err(("containers".to_owned(), REQUIRED)) };
+    let Some(containers) = containers else {
+        return add(problems, &format!("{path}.containers"), REQUIRED);
+    };
     for (at, container) in containers.iter().enumerate() {
         for field in ["name", "image"] {
             if container[field].as_str().is_none_or(str::is_empty) {
-                return Err((format!("containers[{at}].{field}"), REQUIRED));
+                add(problems, &format!("{path}.containers[{at}].{field}"), REQUIRED);
             }
         }
     }
-    Ok(())
 }
 
 /// Whether `old` says nothing that `new` says otherwise; what is added (a default, a label that a
@@ -105,21 +148,33 @@ fn keeps(old: &Value, new: &Value) -> bool {
     }
 }
 
-fn changed_immutable(kind: &str, new: &Value, old: &Value) -> Option<&'static str> {
-    let fields: &[&'static str] = match kind {
+fn changed_immutable(kind: &str, new: &Value, old: &Value, problems: &mut Problems) {
+    let fields: &[&str] = match kind {
         "Deployment" | "DaemonSet" | "ReplicaSet" => &["spec.selector"],
         "StatefulSet" => &["spec.selector", "spec.serviceName", "spec.volumeClaimTemplates"],
-        "Job" => &["spec.selector", "spec.template", "spec.completions"],
+        "Job" => &["spec.completions", "spec.selector", "spec.template"],
         "RoleBinding" | "ClusterRoleBinding" => &["roleRef"],
         "StorageClass" => &["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"],
         "Secret" => &["type"],
+        "Service" if new["spec"]["type"] != "ExternalName" => &["spec.clusterIP"],
         "PersistentVolumeClaim" => &["spec.storageClassName", "spec.accessModes"],
         _ => &[],
     };
-    fields.iter().copied().find(|field| {
+    for field in fields {
         let at = |o: &Value| field.split('.').fold(o.clone(), |v, step| v[step].clone());
-        !keeps(&at(old), &at(new))
-    })
+        let found = at(new);
+        if keeps(&at(old), &found) {
+            continue;
+        }
+        match *field {
+            "roleRef" => add(problems, field, format!("Invalid value: {found}: cannot change roleRef")),
+            "spec.clusterIP" => {
+                let problem = format!("Invalid value: [{found}]: may not change once set");
+                add(problems, "spec.clusterIPs[0]", problem);
+            }
+            _ => add(problems, field, format!("Invalid value: {found}: field is immutable")),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Objects {
         let qualified = kind.qualified();
         if name.is_empty() {
             let problem = "Required value: name or generateName is required";
-            return Err(ApiError::invalid(&kind.kind, "", "metadata.name", problem));
+            return Err(ApiError::invalid_field(&kind.kind, "", "metadata.name", problem));
         }
         if !text(&object, "resourceVersion").is_empty() {
             let message = "resourceVersion should not be set on objects to be created";
@@ -110,13 +110,13 @@ impl Objects {
             object["metadata"]["namespace"] = json!(key.namespace);
         }
         let key = Key { name, ..key.clone() };
+        self.prepare_new(&kind, &mut object, write);
+        validate::object(&kind, &key.name, &object, None)?;
         if self.find(&key).is_some() {
             let message = format!("{qualified} \"{}\" already exists", key.name);
             let error = ApiError::new(409, "AlreadyExists", message);
             return Err(error.about(&qualified, &key.name));
         }
-        self.prepare_new(&kind, &mut object, write);
-        validate::object(&kind, &key.name, &object, None)?;
         if write.dry_run {
             return Ok(Arc::new(object));
         }
@@ -153,9 +153,12 @@ impl Objects {
         }
         if write.part != Part::Applied {
             meta.shift_remove("managedFields");
+        }
+        defaults::fill(kind, object);
+        if write.part != Part::Applied {
             track_update(None, object, account(kind, write, &now()));
         }
-        defaults::fill(kind, object, &mut self.addresses);
+        defaults::allocate(kind, object, &mut self.addresses);
     }
 
     /// What every namespace has from the start.
@@ -182,12 +185,19 @@ impl Objects {
         let old = self.get(key)?;
         let mut new = change(&old)?;
         check_preconditions(&kind, &key.name, &old, &new)?;
+        for field in ["apiVersion", "kind"] {
+            if new[field].is_null() {
+                new[field] = old[field].clone();
+            }
+        }
         let meta = metadata(&mut new);
         for field in SERVER_METADATA {
             put_or_remove(meta, field, old["metadata"].get(field));
         }
         defaults::tidy_metadata(meta);
         restrict_part(&kind, &old, &mut new, write);
+        defaults::fill(&kind, &mut new);
+        defaults::allocate(&kind, &mut new, &mut self.addresses);
         if !matches!(write.part, Part::Applied | Part::AppliedStatus) {
             let before = &old["metadata"]["managedFields"];
             if new["metadata"]["managedFields"].is_null() && !before.is_null() {
@@ -195,7 +205,6 @@ impl Objects {
             }
             track_update(Some(&old), &mut new, account(&kind, write, &now()));
         }
-        defaults::fill(&kind, &mut new, &mut self.addresses);
         if new == *old {
             return Ok(old);
         }
@@ -260,7 +269,9 @@ fn restrict_part(kind: &Kind, old: &Value, new: &mut Value, write: &Write) {
         if !managed.is_null() {
             out["metadata"]["managedFields"] = managed;
         }
-        out["apiVersion"] = new["apiVersion"].clone();
+        if new["apiVersion"].is_string() {
+            out["apiVersion"] = new["apiVersion"].clone();
+        }
         let status = new.get("status").filter(|s| !s.is_null());
         if let Some(map) = out.as_object_mut() {
             put_or_remove(map, "status", status);
