@@ -67,3 +67,23 @@ async fn the_load_balancer_controller_needs_cert_manager() {
     let path = "/apis/apps/v1/namespaces/kube-system/deployments/aws-load-balancer-controller";
     client.until(path, "available", |d| has(d, "Available")).await;
 }
+
+#[tokio::test]
+async fn applying_a_manifest_again_changes_nothing() {
+    let (world, client) = cluster();
+    world.set_nodes(CLUSTER, nodes(1)).unwrap();
+    for url in [CALICO, CERT_MANAGER] {
+        super::gitpod::apply_manifest(&client, url).await;
+    }
+    let deployments = |l: &Value| l["items"].as_array().unwrap().iter().all(|d| has(d, "Available"));
+    client.until("/apis/apps/v1/deployments", "available", deployments).await;
+    let path = "/apis/apps/v1/namespaces/kube-system/daemonsets/calico-node";
+    client.until(path, "rolled out", |d| d["status"]["numberReady"] == 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    for document in [CALICO, CERT_MANAGER].iter().flat_map(|url| documents(manifest_for(url).unwrap())) {
+        let path = path_of(&document);
+        let before = client.get(&path).await;
+        let (_, after) = client.apply(&path, "test", &document).await;
+        assert_eq!(before, after, "{path}");
+    }
+}

@@ -41,6 +41,22 @@ async fn a_dry_run_keeps_nothing_but_refuses_as_a_real_one() {
 }
 
 #[tokio::test]
+async fn a_field_of_the_wrong_type_is_refused_and_an_unknown_one_when_asked() {
+    let (_world, client) = cluster();
+    let number = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": 5}});
+    let (status, refused) = client.apply(&format!("{MAPS}/a"), "one", &number).await;
+    assert_eq!(status, 500, "as the real server has it");
+    assert!(refused["message"].as_str().unwrap().contains(".data.k: expected string"), "{refused}");
+    let strange = json!({"metadata": {"name": "a"}, "date": {"k": "v"}});
+    let path = format!("{MAPS}?fieldValidation=Strict");
+    let (status, refused) = client.call("POST", &path, "application/json", &strange).await;
+    assert_eq!(status, 400);
+    assert!(refused["message"].as_str().unwrap().contains("unknown field \"date\""), "{refused}");
+    let created = client.create(MAPS, &strange).await;
+    assert!(created["date"].is_null(), "dropped: {created}");
+}
+
+#[tokio::test]
 async fn a_client_cannot_pass_for_a_controller() {
     let (_world, client) = cluster();
     let mut forged = deployment("web", 1, "nginx");
