@@ -1,6 +1,11 @@
 //! Playbooks: scripts in Rhai that declare steps. This module reads them, checks them and runs their steps; what the
 //! bindings do is the business of whoever implements [`Host`].
 
+// A diagnostic is made once, when everything stops: its size does not matter.
+#![allow(clippy::result_large_err)]
+// The script engine's functions return boxed errors.
+#![allow(clippy::unnecessary_box_returns)]
+
 mod bindings;
 mod book;
 mod call;
@@ -100,8 +105,9 @@ pub struct Playbook {
 
 impl Playbook {
     /// Reads a playbook, runs its declarations, and checks what must hold before any step may run.
+    #[allow(clippy::needless_pass_by_value)] // The caller has no more use for it.
     pub fn load(load: Load<'_>) -> Result<Self, Vec<Diagnostic>> {
-        load::playbook(load)
+        load::playbook(&load)
     }
 
     /// Runs the body of the step called `name` with the outputs of the steps it needs. Blocks; may be called for several

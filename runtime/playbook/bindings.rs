@@ -64,10 +64,7 @@ fn call(entry: &Entry, host: &dyn Host, context: &NativeCallContext, arguments: 
 /// Checks arguments against the binding's type, and a resource's against its own rules.
 fn check(entry: &Entry, arguments: &Value) -> Result<(), Fault> {
     let checked = match &entry.binding {
-        Binding::Resource(kind) => match kind.check(arguments) {
-            Ok(checked) => checked,
-            Err(refused) => return Err(refused.into()),
-        },
+        Binding::Resource(kind) => kind.check(arguments)?,
         Binding::Lookup(lookup) => lookup.check(arguments),
         Binding::Wait(wait) => wait.check(arguments),
         Binding::Action(action) => action.check(arguments),

@@ -140,7 +140,7 @@ impl Current {
         if self.printed.load(Ordering::Relaxed) > self.max_printed {
             return Some(Stopped::Printed(self.max_printed));
         }
-        if operations % OPERATIONS_BETWEEN_LOOKS == 0 { self.stopped() } else { None }
+        if operations.is_multiple_of(OPERATIONS_BETWEEN_LOOKS) { self.stopped() } else { None }
     }
 
     /// Whether the work must not go on, asked for outside of scripts.

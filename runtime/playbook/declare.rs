@@ -61,7 +61,7 @@ impl Declarer {
         Ok((body, doc.unwrap_or_else(above)))
     }
 
-    fn missing(&self, context: &NativeCallContext, book: &Book, name: &str) -> Box<EvalAltResult> {
+    fn missing(context: &NativeCallContext, book: &Book, name: &str) -> Box<EvalAltResult> {
         let hint = suggest::hint(name, book.steps.iter().map(|step| step.name.as_str()));
         let fault = Fault::usage(format!("`{}` finds no step `{name}`", context.fn_name()));
         fault.hint(hint).raise(context.call_position())
@@ -94,7 +94,7 @@ impl Declarer {
     fn change(&self, context: &NativeCallContext, name: &str, change: impl FnOnce(&mut Declared)) -> Res<Handle> {
         let mut book = self.open(context)?;
         if book.step(name).is_none() {
-            return Err(self.missing(context, &book, name));
+            return Err(Declarer::missing(context, &book, name));
         }
         if let Some(step) = book.step_mut(name) {
             change(step);
@@ -122,7 +122,8 @@ fn steps(engine: &mut Engine, declarer: &Declarer) {
     let own = declarer.clone();
     let insert_before =
         move |context: NativeCallContext, target: ImmutableString, name: ImmutableString, body: FnPtr| {
-            let find = |book: &Book| book.place(&target).map(Some).ok_or_else(|| own.missing(&context, book, &target));
+            let find =
+                |book: &Book| book.place(&target).map(Some).ok_or_else(|| Declarer::missing(&context, book, &target));
             own.add(&context, &name, &body, find)?;
             own.change(&context, &target, |step| step.after.push(name.to_string()))?;
             Ok::<_, Box<EvalAltResult>>(Handle(name.to_string()))
@@ -132,7 +133,7 @@ fn steps(engine: &mut Engine, declarer: &Declarer) {
     let insert_after =
         move |context: NativeCallContext, target: ImmutableString, name: ImmutableString, body: FnPtr| {
             let find = |book: &Book| {
-                book.place(&target).map(|at| Some(at + 1)).ok_or_else(|| own.missing(&context, book, &target))
+                book.place(&target).map(|at| Some(at + 1)).ok_or_else(|| Declarer::missing(&context, book, &target))
             };
             own.add(&context, &name, &body, find)?;
             // Whoever waited for the target, waits for the new step as well.
@@ -230,7 +231,7 @@ fn forks(engine: &mut Engine, declarer: &Declarer) {
     let own = declarer.clone();
     engine.register_fn("remove", move |context: NativeCallContext, name: ImmutableString| -> Res<()> {
         let mut book = own.open(&context)?;
-        if book.remove(&name) { Ok(()) } else { Err(own.missing(&context, &book, &name)) }
+        if book.remove(&name) { Ok(()) } else { Err(Declarer::missing(&context, &book, &name)) }
     });
     let own = declarer.clone();
     engine.register_fn("extends", move |context: NativeCallContext, path: ImmutableString, settings: Map| {

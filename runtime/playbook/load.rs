@@ -23,12 +23,12 @@ pub(super) struct Loaded {
 }
 
 /// Reads the playbook. All mistakes that can be found at once are given at once.
-pub(super) fn playbook(load: Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {
+pub(super) fn playbook(load: &Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {
     let gave_up = || vec![Diagnostic::usage(format!("`{}` cannot be read: the script engine gave up", load.path))];
     let current = Current::loading(&load.limits);
     // On one thread with a deep stack from beginning to end: what a script makes may be nested too deep to be taken apart
     // on another.
-    current.run(|| declared(&load)).unwrap_or_else(|| Err(gave_up()))
+    current.run(|| declared(load)).unwrap_or_else(|| Err(gave_up()))
 }
 
 fn declared(load: &Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {

@@ -41,7 +41,7 @@ pub(super) fn inner<'a>(root: &'a Value, schema: &'a Value, field: &str) -> Opti
 
 impl Fields<'_> {
     /// What is wrong with a map that has the fields `given`.
-    pub fn mistakes<'a>(&self, path: &[String], given: impl Iterator<Item = &'a str> + Clone) -> Vec<Mistake> {
+    pub fn mistakes<'a>(&self, path: &[String], given: &(impl Iterator<Item = &'a str> + Clone)) -> Vec<Mistake> {
         let mut found = Vec::new();
         let shown = |field: &str| {
             path.iter().map(String::as_str).chain([field]).collect::<Vec<_>>().join(".").replace(".[", "[")
@@ -97,7 +97,7 @@ fn walk(root: &Value, schema: &Value, value: &Value, path: &mut Vec<String>, fou
                 step(name.clone(), value, found);
             }
             if let Some(fields) = fields(root, schema) {
-                found.extend(fields.mistakes(path, map.keys().map(String::as_str)));
+                found.extend(fields.mistakes(path, &map.keys().map(String::as_str)));
             }
         }
         Value::Array(list) => {

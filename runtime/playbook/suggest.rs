@@ -28,7 +28,6 @@ pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String 
     names.sort_unstable();
     names.dedup();
     match names.len() {
-        0 => String::new(),
         1..=12 => format!("there is {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
         _ => String::new(),
     }

@@ -39,7 +39,7 @@ pub(super) fn functions(ast: &AST) -> Vec<Function> {
             start: function.body.start_position(),
             end: function.body.end_position(),
             body: Vec::new(),
-            doc: comment(function.comments.iter().map(|line| line.as_str())),
+            doc: comment(function.comments.iter().map(std::ops::Deref::deref)),
         })
         .collect();
     let owners = Owners::new(&functions);

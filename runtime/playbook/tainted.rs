@@ -68,7 +68,7 @@ fn own_types<T: 'static>() -> [std::any::TypeId; 2] {
 }
 
 /// `known += unknown` makes the variable unknown.
-#[allow(clippy::needless_pass_by_value)] // The signature is the engine's.
+#[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)] // The signature is the engine's.
 fn becomes_unknown(_: NativeCallContext, arguments: &mut [&mut Dynamic]) -> Res<()> {
     if let [variable, unknown] = arguments {
         **variable = unknown.clone();
@@ -160,21 +160,21 @@ pub(super) fn of_text(
     text: &Dynamic,
     make: impl FnOnce(&str) -> Result<String, String>,
 ) -> Res<Dynamic> {
-    let made = |result: Result<String, String>| {
+    let checked = |result: Result<String, String>| {
         result.map_err(|why| Fault::usage(format!("`{}`: {why}", context.fn_name())).raise(context.call_position()))
     };
     match taint::of(text) {
         Some(Taint::Unknown(unknown)) => return Ok(Dynamic::from(unknown)),
         Some(Taint::Secret) => {
             let plain = taint::plain(&marked(text).unwrap_or_default());
-            return Ok(Dynamic::from(SecretText::new(&made(make(&plain))?)));
+            return Ok(Dynamic::from(SecretText::new(&checked(make(&plain))?)));
         }
         None => {}
     }
     let Some(text) = text.read_lock::<ImmutableString>() else {
         return Err(Fault::usage(format!("`{}` takes a text", context.fn_name())).raise(context.call_position()));
     };
-    Ok(made(make(&text))?.into())
+    Ok(checked(make(&text))?.into())
 }
 
 /// The text of a text or a secret, with markers.

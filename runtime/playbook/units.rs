@@ -1,15 +1,16 @@
 //! The files of a playbook: finding them, reading them, and keeping their text and syntax tree.
 
+mod read;
+
 use super::{
     Diagnostic, Limits, Position, Sources, settings, suggest,
     syntax::{self, Function},
 };
+use read::{bounded, safe, script_text};
 use rhai::{AST, ASTNode, Engine, Expr, Stmt};
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Read as _,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::{Arc, RwLock},
 };
 
@@ -50,7 +51,7 @@ pub(super) struct Units {
     /// The playbook's folder: as the user wrote it, and as the system sees it. None for embedded playbooks.
     folder: Option<(PathBuf, PathBuf)>,
     limits: Limits,
-    units: RwLock<BTreeMap<Arc<str>, Arc<Unit>>>,
+    known: RwLock<BTreeMap<Arc<str>, Arc<Unit>>>,
     /// Texts of files that do not parse, for excerpts.
     texts: RwLock<BTreeMap<Arc<str>, Arc<str>>>,
     files: RwLock<Vec<PathBuf>>,
@@ -65,13 +66,13 @@ impl Units {
             sources,
             folder: None,
             limits,
-            units: RwLock::default(),
+            known: RwLock::default(),
             texts: RwLock::default(),
             files: RwLock::default(),
             located: RwLock::default(),
         };
         let place = units.main(path)?;
-        let id = units.id(&place);
+        let id = Self::id(&place);
         units.read(&id, &place)?;
         Ok((units, id))
     }
@@ -102,7 +103,7 @@ impl Units {
         Err(Diagnostic::usage(format!("there is no playbook `{path}`")).hint(hint))
     }
 
-    fn id(&self, place: &Place) -> Arc<str> {
+    fn id(place: &Place) -> Arc<str> {
         match place {
             Place::Embedded(key) => format!("{BUILT_IN}{key}.rhai").into(),
             Place::File(path) => path.display().to_string().into(),
@@ -125,10 +126,10 @@ impl Units {
 
     fn search(&self, importer: &str, path: &str) -> Result<Arc<str>, Diagnostic> {
         let relative = safe(path)?;
-        let importer = self.units.read().ok().and_then(|units| units.get(importer).cloned());
+        let importer = self.known.read().ok().and_then(|units| units.get(importer).cloned());
         let from = importer.map(|unit| unit.place.clone());
         if let Some(place) = self.in_folder(&relative, path)?.filter(|place| Some(place) != from.as_ref()) {
-            let id = self.id(&place);
+            let id = Self::id(&place);
             self.read(&id, &place)?;
             return Ok(id);
         }
@@ -150,7 +151,7 @@ impl Units {
                 .hint(hint));
         };
         let place = Place::Embedded(key);
-        let id = self.id(&place);
+        let id = Self::id(&place);
         self.read(&id, &place)?;
         Ok(id)
     }
@@ -203,7 +204,7 @@ impl Units {
         if let Ok(mut texts) = self.texts.write() {
             texts.insert(id.clone(), text);
         }
-        let mut pending = self.units.write().map_err(|_| Diagnostic::usage("reading stopped"))?;
+        let mut pending = self.known.write().map_err(|_| Diagnostic::usage("reading stopped"))?;
         if pending.len() > self.limits.modules {
             let wrong = Diagnostic::usage(format!("the playbook imports more than {} files", self.limits.modules));
             return Err(wrong);
@@ -256,7 +257,7 @@ impl Units {
             imports,
             place: known.place.clone(),
         });
-        if let Ok(mut units) = self.units.write() {
+        if let Ok(mut units) = self.known.write() {
             units.insert(id.clone(), unit.clone());
         }
         Ok(unit)
@@ -264,12 +265,12 @@ impl Units {
 
     /// The unit called `id`.
     pub fn get(&self, id: &str) -> Option<Arc<Unit>> {
-        self.units.read().ok()?.get(id).cloned()
+        self.known.read().ok()?.get(id).cloned()
     }
 
     /// All units.
     pub fn all(&self) -> Vec<Arc<Unit>> {
-        self.units.read().map(|units| units.values().cloned().collect()).unwrap_or_default()
+        self.known.read().map(|units| units.values().cloned().collect()).unwrap_or_default()
     }
 
     /// The text of the file called `id`, even when it does not parse.
@@ -356,47 +357,4 @@ fn imports(ast: &AST) -> BTreeMap<String, (String, rhai::Position)> {
         true
     });
     imports
-}
-
-/// An import path without `.rhai` that cannot lead out of a folder.
-fn safe(path: &str) -> Result<String, Diagnostic> {
-    let outside = |why: &str| {
-        let wrong = Diagnostic::usage(format!("`{path}` cannot be imported")).because(why.to_owned());
-        Err(wrong.hint("imports stay inside the playbook's folder: copy the file there and import it by its name"))
-    };
-    if path.is_empty() || path.contains(['\0', '\\', ':']) {
-        return outside("it is no path of names and `/`");
-    }
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if path.starts_with('/') || !Path::new(path).components().all(plain) || path.split('/').any(|part| part == ".") {
-        return outside("it leads outside the playbook's folder");
-    }
-    Ok(path.trim_end_matches(".rhai").trim_end_matches('/').to_owned())
-}
-
-/// Reads at most `largest_bytes` of a regular file.
-fn bounded(path: &Path, largest_bytes: usize) -> Result<Vec<u8>, String> {
-    let about = fs::metadata(path).map_err(|why| why.to_string())?;
-    if !about.is_file() {
-        return Err("it is no regular file".into());
-    }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|why| why.to_string())?;
-    file.take(largest_bytes as u64 + 1).read_to_end(&mut bytes).map_err(|why| why.to_string())?;
-    if bytes.len() > largest_bytes {
-        return Err(format!("it is larger than {largest_bytes} bytes"));
-    }
-    Ok(bytes)
-}
-
-fn script_text(bytes: &[u8]) -> Result<Arc<str>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text (UTF-8)".to_owned())?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.contains('\0') {
-        return Err("it is a binary file".into());
-    }
-    if text.contains(|c| ('\u{e000}'..='\u{e003}').contains(&c)) {
-        return Err("it holds characters that mark unknown and secret values".into());
-    }
-    Ok(text.into())
 }

@@ -21,13 +21,10 @@ pub(super) fn check(checked: &Checked<'_>, unit: &Unit, found: &mut Vec<Diagnost
         let name = format!("{}::{}", path.join("::"), call.name);
         let Some(schema) = checked.schema(&name) else { return };
         let mut mistakes = Vec::new();
-        match call.args.first() {
-            Some(argument) => walk(&schema, &schema, argument, &mut Vec::new(), at, &mut mistakes),
-            None => {
-                let fields = schema::fields(&schema, &schema);
-                let missing = fields.map(|fields| fields.mistakes(&[], std::iter::empty())).unwrap_or_default();
-                mistakes.extend(missing.into_iter().map(|mistake| (mistake, at)));
-            }
+        if let Some(argument) = call.args.first() {
+            walk(&schema, &schema, argument, &mut Vec::new(), at, &mut mistakes);
+        } else if let Some(fields) = schema::fields(&schema, &schema) {
+            mistakes.extend(fields.mistakes(&[], &std::iter::empty()).into_iter().map(|mistake| (mistake, at)));
         }
         for (mistake, place) in mistakes {
             let wrong = Diagnostic::usage(format!("`{name}`: {}", mistake.message)).hint(mistake.hint);
@@ -59,7 +56,7 @@ fn walk(root: &Value, schema: &Value, value: &Expr, path: &mut Vec<String>, at: 
                     let odd = mistake.path.get(path.len())?;
                     items.0.iter().find(|(key, _)| key.name.as_str() == odd).map(|(key, _)| key.pos)
                 };
-                let mistakes = fields.mistakes(path, items.0.iter().map(|(key, _)| key.name.as_str()));
+                let mistakes = fields.mistakes(path, &items.0.iter().map(|(key, _)| key.name.as_str()));
                 found.extend(mistakes.into_iter().map(|mistake| {
                     let place = place(&mistake).unwrap_or(at);
                     (mistake, place)

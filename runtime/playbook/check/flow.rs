@@ -4,12 +4,15 @@
 //! Values are followed roughly: what is put into a map makes the whole map an output. Whatever is not understood is left
 //! alone.
 
+mod kind;
+
 use super::{
     super::{Diagnostic, settings::Node, suggest, units::Unit},
     Checked,
 };
+use kind::{Kind, closure_name, closure_with_captures, root};
 use rhai::{Expr, FnCallExpr, FnPtr, Position, Stmt};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Functions that take the body of a step, and how many parameters of that are no outputs.
 const STEPS: &[(&str, usize)] = &[("step", 0), ("replace", 0), ("insert_before", 0), ("insert_after", 0), ("wrap", 1)];
@@ -17,40 +20,9 @@ const STEPS: &[(&str, usize)] = &[("step", 0), ("replace", 0), ("insert_before",
 const DEEPEST: usize = 24;
 const MOST_CALLS: usize = 50_000;
 
-/// What is known about a value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// The section of the settings at this path.
-    Settings(String),
-    /// Known in a plan.
-    Known,
-    /// Comes from the output of this step, or of this binding.
-    Output(String),
-    /// Anything.
-    Other,
-}
-
-impl Kind {
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Kind::Output(name), _) | (_, Kind::Output(name)) => Kind::Output(name),
-            (Kind::Other, _) | (_, Kind::Other) => Kind::Other,
-            _ => Kind::Known,
-        }
-    }
-
-    /// An item of it, when it is a list.
-    fn item(&self) -> Self {
-        match self {
-            Kind::Settings(_) => Kind::Known,
-            other => other.clone(),
-        }
-    }
-}
-
 /// Checks all files.
 pub(super) fn check(checked: &Checked<'_>, found: &mut Vec<Diagnostic>) {
-    let mut flow = Flow { checked, found, seen: BTreeSet::new(), calls: 0 };
+    let mut flow = Flow { checked, found, seen: BTreeMap::new(), calls: 0 };
     for unit in checked.units.all() {
         let mut body = Body { unit: unit.clone(), scope: Vec::new(), result: None, depth: 0 };
         flow.block(&mut body, unit.ast.statements().iter(), false);
@@ -60,7 +32,8 @@ pub(super) fn check(checked: &Checked<'_>, found: &mut Vec<Diagnostic>) {
 struct Flow<'a, 'f> {
     checked: &'a Checked<'a>,
     found: &'f mut Vec<Diagnostic>,
-    seen: BTreeSet<(Arc<str>, usize, Vec<Kind>)>,
+    /// What came of each call so far; `None` while it is followed.
+    seen: BTreeMap<(Arc<str>, usize, Vec<Kind>), Option<Kind>>,
     calls: usize,
 }
 
@@ -210,7 +183,7 @@ impl Flow<'_, '_> {
             Expr::Dot(parts, ..) | Expr::Index(parts, ..) => {
                 let object = self.expression(body, &parts.lhs);
                 let index = matches!(expression, Expr::Index(..));
-                self.chain(body, object, &parts.rhs, index)
+                self.chain(body, &object, &parts.rhs, index)
             }
             _ => Kind::Known,
         }
@@ -224,23 +197,23 @@ impl Flow<'_, '_> {
     }
 
     /// What stands behind a `.` or in `[ ]`. Chains lean to the right: `a.(b.(c))`.
-    fn chain(&mut self, body: &mut Body, object: Kind, right: &Expr, index: bool) -> Kind {
+    fn chain(&mut self, body: &mut Body, object: &Kind, right: &Expr, index: bool) -> Kind {
         let (first, rest) = match right {
             Expr::Dot(parts, ..) => (&parts.lhs, Some((&parts.rhs, false))),
             Expr::Index(parts, ..) => (&parts.lhs, Some((&parts.rhs, true))),
             other => (other, None),
         };
         let kind = match first {
-            Expr::Property(property, at) => self.part(body, &object, &property.2, *at),
-            Expr::StringConstant(name, at) if index => self.part(body, &object, name, *at),
-            Expr::MethodCall(call, _) => self.method(body, &object, call),
+            Expr::Property(property, at) => self.part(body, object, &property.2, *at),
+            Expr::StringConstant(name, at) if index => self.part(body, object, name, *at),
+            Expr::MethodCall(call, _) => self.method(body, object, call),
             other => {
                 let key = self.expression(body, other);
                 object.item().and(key)
             }
         };
         match rest {
-            Some((rest, index)) => self.chain(body, kind, rest, index),
+            Some((rest, index)) => self.chain(body, &kind, rest, index),
             None => kind,
         }
     }
@@ -269,11 +242,7 @@ impl Flow<'_, '_> {
         let mut kind = object.item();
         for argument in &call.args {
             let of_list = match closure_name(argument) {
-                Some(name) => {
-                    self.closure(body, &name, std::slice::from_ref(&object.item()));
-                    // What the closure makes of the items is not followed.
-                    if let Kind::Output(_) = object { Kind::Known } else { Kind::Other }
-                }
+                Some(name) => self.closure(body, &name, std::slice::from_ref(&object.item())),
                 None => self.expression(body, argument),
             };
             kind = kind.and(of_list);
@@ -354,64 +323,45 @@ impl Flow<'_, '_> {
     }
 
     /// A closure that is called with `given` for its first own parameters, and with anything for the others.
-    fn closure(&mut self, body: &Body, name: &str, given: &[Kind]) {
-        let Some((unit, number)) = self.checked.units.function(&body.unit.id, name, None) else { return };
+    fn closure(&mut self, body: &Body, name: &str, given: &[Kind]) -> Kind {
+        let Some((unit, number)) = self.checked.units.function(&body.unit.id, name, None) else { return Kind::Other };
         let mut given = given.iter();
         let kinds = unit.functions[number]
             .params
             .iter()
             .map(|param| body.get(param).cloned().unwrap_or_else(|| given.next().cloned().unwrap_or(Kind::Other)));
         let kinds = kinds.collect();
-        self.follow(&unit, number, kinds, body.depth);
+        self.follow(&unit, number, kinds, body.depth)
     }
 
     /// Follows a function with these arguments, once.
     fn follow(&mut self, unit: &Arc<Unit>, number: usize, given: Vec<Kind>, depth: usize) -> Kind {
+        let key = (unit.id.clone(), number, given);
+        let given = &key.2;
         let unfollowed = || given.iter().cloned().fold(Kind::Other, Kind::and);
+        match self.seen.get(&key) {
+            Some(Some(known)) => return known.clone(),
+            Some(None) => return unfollowed(),
+            None => {}
+        }
         self.calls += 1;
-        if depth >= DEEPEST || self.calls > MOST_CALLS || !self.seen.insert((unit.id.clone(), number, given.clone())) {
+        if depth >= DEEPEST || self.calls > MOST_CALLS {
             return unfollowed();
         }
         let function = &unit.functions[number];
         let scope = function.params.iter().cloned().zip(given.iter().cloned()).collect();
+        self.seen.insert(key.clone(), None);
         let mut body = Body { unit: unit.clone(), scope, result: None, depth: depth + 1 };
         let last = self.block(&mut body, function.body.iter(), true);
-        match body.result {
+        let kind = match body.result {
             Some(result) => result.and(last),
             None => last,
-        }
+        };
+        self.seen.insert(key, Some(kind.clone()));
+        kind
     }
 
     fn report(&mut self, unit: &Unit, wrong: Diagnostic, at: Position) {
         self.found.push(self.checked.units.at(wrong, &unit.id, at));
-    }
-}
-
-/// The variable at the left end of what is assigned to.
-fn root(target: &Expr) -> Option<String> {
-    match target {
-        Expr::Variable(variable, ..) => Some(variable.1.to_string()),
-        Expr::Dot(parts, ..) | Expr::Index(parts, ..) => root(&parts.lhs),
-        _ => None,
-    }
-}
-
-/// The name of the closure that an expression is.
-fn closure_name(expression: &Expr) -> Option<String> {
-    match expression {
-        Expr::DynamicConstant(value, _) => value.read_lock::<FnPtr>().map(|closure| closure.fn_name().to_owned()),
-        Expr::Stmt(block) => closure_with_captures(block.iter()),
-        Expr::FnCall(call, _) if call.name == "curry" => call.args.first().and_then(closure_name),
-        _ => None,
-    }
-}
-
-/// A closure that captures variables is a block: the variables are shared, then given to it.
-fn closure_with_captures<'s>(mut statements: impl Iterator<Item = &'s Stmt>) -> Option<String> {
-    let Some(Stmt::Share(_)) = statements.next() else { return None };
-    match statements.next()? {
-        Stmt::Expr(expression) => closure_name(expression),
-        Stmt::FnCall(call, _) if call.name == "curry" => call.args.first().and_then(closure_name),
-        _ => None,
     }
 }

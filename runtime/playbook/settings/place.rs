@@ -11,9 +11,8 @@ pub(in crate::playbook) fn places(ast: &AST, text: &str) -> Places {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Places::new();
     ast.walk(&mut |path: &[ASTNode]| {
-        let call = match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => call,
-            _ => return true,
+        let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) = path.last() else {
+            return true;
         };
         if call.name == "settings" && !call.is_qualified() {
             for argument in &call.args {

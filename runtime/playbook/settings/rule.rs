@@ -79,9 +79,8 @@ impl Rule {
         let text = || Value::String(word.to_owned());
         let plain = || serde_norway::from_str::<Value>(word).unwrap_or_else(|_| text());
         let value = match self {
-            Rule::Text | Rule::Cidr | Rule::Secret => text(),
             Rule::TextOrNone if word.is_empty() => Value::Null,
-            Rule::TextOrNone => text(),
+            Rule::Text | Rule::TextOrNone | Rule::Cidr | Rule::Secret => text(),
             Rule::Choice(all) if all.iter().all(Value::is_string) => text(),
             Rule::List(_) if word.trim().is_empty() => Value::Array(Vec::new()),
             Rule::List(_) if word.trim_start().starts_with('[') => plain(),
