@@ -167,7 +167,11 @@ impl Object {
                 other => return other,
             }
         }
-        Self::apply_once(cx, args).await
+        // For good: whoever calls need not try this again.
+        Self::apply_once(cx, args).await.map_err(|error| match is_unserved(&error) {
+            true => Error { class: Class::Invalid, ..error },
+            false => error,
+        })
     }
 
     async fn apply_once(cx: &Cx, args: &ObjectArgs) -> Result<Observed> {

@@ -21,7 +21,10 @@ pub async fn of(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value) -> St
     for pod in &failing {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         for found in containers(pod) {
-            lines.push(format!("pod `{name}`, container `{}`: {}", found.name, found.words));
+            lines.push(match found.name.as_str() {
+                "" => format!("pod `{name}`: {}", found.words),
+                container => format!("pod `{name}`, container `{container}`: {}", found.words),
+            });
             if found.has_log {
                 lines.extend(log(cx, cluster, namespace, name, &found).await.unwrap_or_default());
             }
@@ -30,6 +33,8 @@ pub async fn of(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value) -> St
     let events = events(cx, cluster, namespace).await.unwrap_or_default();
     let pod_names: Vec<&str> = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
     lines.extend(warnings(&events, &place.kind.kind, &place.name, &pod_names));
+    let mut said = std::collections::HashSet::new();
+    lines.retain(|line| said.insert(line.clone()));
     lines.join("\n")
 }
 
@@ -72,6 +77,7 @@ async fn pods_of(cx: &Cx, cluster: &Cluster, namespace: &str, object: &Value) ->
 /// A container that does not run as it should.
 #[derive(Debug, PartialEq, Eq)]
 struct Failing {
+    /// Empty when it is about the pod as a whole.
     name: String,
     words: String,
     /// Whether it ran, so that there is a log; of its former run when it waits to be started again.
@@ -103,7 +109,7 @@ fn containers(pod: &Value) -> Vec<Failing> {
         && let Some(("False", words)) = super::ready::condition(pod, "PodScheduled")
     {
         found.push(Failing {
-            name: "-".into(),
+            name: String::new(),
             words: format!("not scheduled: {words}"),
             has_log: false,
             previous: false,

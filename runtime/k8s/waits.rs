@@ -29,9 +29,7 @@ fn absent(place: &Place) -> String {
 
 /// An error with all reasons that can be found.
 async fn failed(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value, what: String, words: String) -> Error {
-    let reasons = reasons::of(cx, cluster, place, object).await;
-    let cause = if reasons.is_empty() { words } else { format!("{words}\n{reasons}") };
-    Error::failed(what).because(cause)
+    Error::failed(what).because(with_reasons(cx, cluster, place, object, words).await)
 }
 
 /// The reasons for a wait that ended at its deadline: how far the object is, and all that can be found.
@@ -41,6 +39,13 @@ async fn explained(cx: &Cx, cluster: &Cluster, place: &Place, how_far: impl Fn(&
         State::Ready => return None,
         State::Pending(words) | State::Failed(words) => words,
     };
-    let reasons = reasons::of(cx, cluster, place, &object).await;
-    Some(if reasons.is_empty() { words } else { format!("{words}\n{reasons}") })
+    Some(with_reasons(cx, cluster, place, &object, words).await)
+}
+
+/// `words`, followed by the reasons that do not only repeat them.
+async fn with_reasons(cx: &Cx, cluster: &Cluster, place: &Place, object: &Value, words: String) -> String {
+    let reasons = reasons::of(cx, cluster, place, object).await;
+    let plain = words.replace(": ", " ");
+    let more: Vec<&str> = reasons.lines().filter(|line| plain.is_empty() || !line.contains(&plain)).collect();
+    if more.is_empty() { words } else { format!("{words}\n{}", more.join("\n")) }
 }
