@@ -96,8 +96,12 @@ fn shared(entries: &[&Entry]) -> BTreeMap<String, Value> {
 fn described(entry: &Entry, apart: &BTreeSet<String>) -> String {
     let args = (entry.args)();
     let shape = Shape::new(&args, apart);
-    let mut text = format!("## {}\n\n{}\n", entry.name, sections(shape.description()));
-    let _ = write!(text, "\n{}\n", facts(entry));
+    let manual = sections(shape.description());
+    let (purpose, more) = manual.split_once("\n\n").unwrap_or((&manual, ""));
+    let mut text = format!("## {}\n\n{purpose}\n\n{}\n", entry.name, facts(entry));
+    if !more.is_empty() {
+        let _ = write!(text, "\n{more}\n");
+    }
     let rows = shape.rows();
     if rows.is_empty() {
         text.push_str("\n### Arguments\n\nNone.\n");
@@ -150,6 +154,7 @@ fn resource_facts(meta: &ResourceMeta) -> String {
     let list = |fields: &[&str]| fields.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
     let mut facts = vec!["*A resource*: made, kept as declared, deleted by `destroy`.".to_owned()];
     facts.push(match meta.ownership {
+        _ if meta.only_recorded => "It exists in the state only.".to_owned(),
         Ownership::Tags => "Ours by its tags.".to_owned(),
         Ownership::Intent => "Ours by the state's record of making it.".to_owned(),
         Ownership::Part => "A part of what it belongs to.".to_owned(),
@@ -166,7 +171,9 @@ fn resource_facts(meta: &ResourceMeta) -> String {
     if meta.stateful {
         facts.push("It holds data: it is deleted or replaced with `--allow-delete NAME` only.".to_owned());
     }
-    facts.push(format!("Waited for at most {}.", span(meta.timeout_s)));
+    if !meta.only_recorded {
+        facts.push(format!("Waited for at most {}.", span(meta.timeout_s)));
+    }
     facts.join(" ")
 }
 

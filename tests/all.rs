@@ -4,4 +4,5 @@ mod bad_input;
 mod promises;
 mod secrets;
 mod support;
+mod tidy;
 mod watch;

@@ -5,6 +5,9 @@ use crate::playbook::Diagnostic;
 use clap::Args;
 
 /// Find mistakes in a playbook without running it.
+///
+/// Steps, settings, functions, fields of bindings and unused variables are looked at in all branches, also in those that a
+/// run would not take. Nothing is asked of any cloud.
 #[derive(Args)]
 pub struct Check {
     #[command(flatten)]

@@ -39,7 +39,7 @@ pub struct Destroy {
     #[command(flatten)]
     manner: Manner,
     /// Delete only what this step made, and what was made after it with its outputs.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Stack")]
     step: Option<String>,
 }
 

@@ -1,14 +1,18 @@
 //! `gitpod-play docs`.
 
-use super::{Exit, Outcome, Refusal, options::Script, print, registry, session};
+use super::{Cli, Exit, Outcome, Refusal, options::Script, print, registry, session};
 use crate::{
     bind::Registry,
     error::Error,
     playbook::Sources,
     reference::{self, Page},
 };
-use clap::Args;
-use std::path::{Path, PathBuf};
+use clap::{Args, CommandFactory};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Show the manual of a binding (`aws::ec2::vpc`), or list the bindings.
 #[derive(Args)]
@@ -50,7 +54,7 @@ impl Docs {
 }
 
 /// All pages of the reference.
-fn pages(registry: &std::sync::Arc<Registry>) -> Result<Vec<Page>, Refusal> {
+fn pages(registry: &Arc<Registry>) -> Result<Vec<Page>, Refusal> {
     let script = Script {
         playbook: "playbooks/aws.rhai".to_owned(),
         settings_files: Vec::new(),
@@ -59,11 +63,36 @@ fn pages(registry: &std::sync::Arc<Registry>) -> Result<Vec<Page>, Refusal> {
     };
     let (playbook, _) = session::load(&script, registry, true)?;
     let mut pages = reference::bindings(registry);
+    pages.push(commands());
     pages.push(reference::functions());
     pages.push(reference::shared_scripts(&Sources::embedded()));
     pages.push(reference::settings("aws", &playbook));
     pages.push(reference::index(&pages));
     Ok(pages)
+}
+
+/// The page of the command line: each verb's `--help`.
+fn commands() -> Page {
+    let mut program = Cli::command().term_width(100);
+    program.build();
+    let mut text = format!("# Commands\n\n```text\n{}\n```\n", help(&mut program));
+    for verb in program.get_subcommands_mut() {
+        help_of(verb, &mut text);
+    }
+    Page { file: "commands.md".to_owned(), about: "the verbs and their options".to_owned(), text }
+}
+
+fn help_of(command: &mut clap::Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or_default().to_owned();
+    let _ = write!(text, "\n## {name}\n\n```text\n{}\n```\n", help(command));
+    for verb in command.get_subcommands_mut() {
+        help_of(verb, text);
+    }
+}
+
+fn help(command: &mut clap::Command) -> String {
+    let text = command.render_long_help().to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 fn write(folder: &Path, pages: &[Page]) -> Outcome {

@@ -18,25 +18,28 @@ pub enum Target {
 
 /// The playbook and its settings.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Playbook")]
 pub struct Script {
     /// The playbook: a file, or the name of a shipped one (`playbooks/aws.rhai`).
+    #[arg(help_heading = None::<&'static str>)]
     pub playbook: String,
-    /// File with settings (YAML or TOML); several are laid over each other.
+    /// File with settings (YAML or TOML). May be given several times; later files win.
     #[arg(long = "settings", value_name = "FILE")]
     pub settings_files: Vec<PathBuf>,
-    /// One setting; wins over files.
+    /// One setting: `--set workspaces.max=20`. May be given several times; wins over files.
     #[arg(long = "set", value_name = "A.B=VALUE")]
     pub set: Vec<String>,
-    /// Folder or file outside the playbook's folder that it may read.
+    /// Folder or file outside the playbook's folder that it may read. May be given several times.
     #[arg(long, value_name = "PATH")]
     pub allow_read: Vec<PathBuf>,
 }
 
 /// The stack and where its state lies.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Stack")]
 pub struct Place {
     /// Where state is kept: a folder or `s3://bucket/prefix`.
-    #[arg(long, value_name = "URL", default_value = ".gitpod-play", env = "GITPOD_PLAY_STATE")]
+    #[arg(long, value_name = "URL", default_value = ".gitpod-play", env = "GITPOD_PLAY_STATE", hide_env_values = true)]
     pub state: String,
     /// Name of the stack; by default the playbook's file name without its ending.
     #[arg(long, value_name = "NAME")]
@@ -45,20 +48,21 @@ pub struct Place {
 
 /// How a run reaches the clouds.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Clouds")]
 pub struct Reach {
-    /// Simulated clouds on this machine, or the real ones.
+    /// Where calls go.
     #[arg(long, value_enum, default_value = "sandbox")]
     pub target: Target,
-    /// Another address of a cloud: `aws=http://127.0.0.1:5000`.
+    /// Send a cloud's calls to another address, an emulator for example: `aws=http://127.0.0.1:5000`.
     #[arg(long = "endpoint", value_name = "CLOUD=URL")]
     pub endpoints: Vec<String>,
-    /// Reach every Kubernetes cluster through this file.
+    /// Reach every Kubernetes cluster through this file, whatever the playbook says.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// How many steps may run at once.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Write each API call as a JSON line to this file.
+    /// Append each API call to this file as a JSON line: at, service, operation, write, step, resource, status, ms.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// How many times faster than life simulated waits pass: a number, or `max`.
@@ -67,24 +71,26 @@ pub struct Reach {
     /// Faults that the simulated clouds shall have (JSON; see docs/sandbox.md).
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Program that the playbook may run.
+    /// Program that the playbook may run. May be given several times.
     #[arg(long, value_name = "NAME")]
     pub allow_run: Vec<String>,
-    /// Host that the playbook may reach beside the clouds' own.
+    /// Host that the playbook may reach beside the clouds' own. May be given several times.
     #[arg(long, value_name = "HOST")]
     pub allow_net: Vec<String>,
 }
 
 /// What is shown, and what is agreed to.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Consent and output")]
 pub struct Manner {
-    /// Events as JSON lines on standard output.
+    /// Show events as JSON lines on standard output.
     #[arg(long)]
     pub json: bool,
-    /// Do not ask.
+    /// Agree to everything that would be asked. Needed where there is nobody to ask.
     #[arg(long, short)]
     pub yes: bool,
-    /// Delete or replace this resource (name or address) although it is protected or holds data.
+    /// Delete or replace this resource (name or address) although it is protected or holds data. May be given several
+    /// times.
     #[arg(long, value_name = "NAME")]
     pub allow_delete: Vec<String>,
 }

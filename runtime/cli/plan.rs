@@ -19,7 +19,10 @@ use crate::{
 use clap::Args;
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Show what `run` would do, field by field. Nothing is written, neither to a cloud nor to the state.
+/// Show what `run` would do, field by field.
+///
+/// Nothing is written, neither to a cloud nor to the state. What cannot be known before the run is shown as the place that
+/// it will come from: `<network.vpc>`.
 #[derive(Args)]
 pub struct Plan {
     #[command(flatten)]
@@ -29,16 +32,16 @@ pub struct Plan {
     #[command(flatten)]
     reach: Reach,
     /// Plan this step and what it needs, nothing else.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Playbook")]
     step: Option<String>,
-    /// Events as JSON lines on standard output.
-    #[arg(long)]
+    /// Show events as JSON lines on standard output.
+    #[arg(long, help_heading = "Consent and output")]
     json: bool,
     /// Exit with 3 when there is something to do.
-    #[arg(long)]
+    #[arg(long, help_heading = "Consent and output")]
     detailed_exitcode: bool,
-    /// Plan as if this were given to `run`.
-    #[arg(long, value_name = "NAME")]
+    /// Plan as if this were given to `run`. May be given several times.
+    #[arg(long, value_name = "NAME", help_heading = "Consent and output")]
     allow_delete: Vec<String>,
 }
 

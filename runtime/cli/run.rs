@@ -27,7 +27,7 @@ use std::{
 /// Make everything as the playbook says.
 ///
 /// Steps run in parallel, as their needs allow. Whatever is as wanted already is left alone, so that running again goes on
-/// where a run stopped. On live clouds the plan is shown first.
+/// where a run stopped. On live clouds the plan is shown first, and nothing is done before you agreed.
 #[derive(Args)]
 pub struct Run {
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub struct Run {
     #[command(flatten)]
     manner: Manner,
     /// Run this step and what it needs, nothing else.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Playbook")]
     step: Option<String>,
 }
 

@@ -17,14 +17,23 @@ use std::{path::PathBuf, str::FromStr};
 pub struct Sandbox {
     #[command(subcommand)]
     what: What,
-    /// Folder of the state that they belong to.
-    #[arg(long, value_name = "FOLDER", default_value = ".gitpod-play", env = "GITPOD_PLAY_STATE", global = true)]
+    /// State folder that they belong to.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = ".gitpod-play",
+        env = "GITPOD_PLAY_STATE",
+        hide_env_values = true,
+        global = true
+    )]
     state: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Keep them up until stopped. Runs in other shells use them; the printed variables let `aws` and `kubectl` see them.
+    /// Keep them up until stopped.
+    ///
+    /// Runs in other shells use them; the printed variables let `aws` and `kubectl` see them.
     Serve {
         /// How many times faster than life things become ready: a number, or `max`.
         #[arg(long, value_name = "N|max", default_value = "600", value_parser = Pace::from_str)]
@@ -38,9 +47,9 @@ enum What {
     },
     /// Whether they are up, and what is in them.
     Status,
-    /// Empty them.
+    /// Delete everything in them.
     Reset {
-        /// Do not ask.
+        /// Agree to what would be asked.
         #[arg(long, short)]
         yes: bool,
     },

@@ -6,12 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 /// List every setting of a playbook, its value, and where the value came from.
+///
+/// Later ones win: the playbook's defaults, those of a fork, `--settings FILE`, `--set PATH=VALUE`.
 #[derive(Args)]
 pub struct Settings {
     #[command(flatten)]
     script: Script,
-    /// As JSON.
-    #[arg(long)]
+    /// Show them as a JSON list.
+    #[arg(long, help_heading = None::<&'static str>)]
     json: bool,
 }
 

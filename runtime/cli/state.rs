@@ -28,7 +28,14 @@ pub struct State {
 #[derive(Debug, Clone, Args)]
 struct StatePlace {
     /// Where state is kept: a folder or `s3://bucket/prefix`.
-    #[arg(long, value_name = "URL", default_value = ".gitpod-play", env = "GITPOD_PLAY_STATE", global = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = ".gitpod-play",
+        env = "GITPOD_PLAY_STATE",
+        hide_env_values = true,
+        global = true
+    )]
     state: String,
     /// Name of the stack; may be left out where there is one only.
     #[arg(long, value_name = "NAME", global = true)]
@@ -39,21 +46,21 @@ struct StatePlace {
 enum What {
     /// Every resource with its outputs; secrets stay hidden.
     Show {
-        /// As a JSON list of `{address, kind, name, step, outputs}`.
+        /// Show it as a JSON list of `{address, kind, name, step, outputs}`.
         #[arg(long)]
         json: bool,
     },
     /// Every run: when, who, what it did.
     History {
-        /// As a JSON list.
+        /// Show it as a JSON list.
         #[arg(long)]
         json: bool,
     },
-    /// Forget a resource. It stays in the cloud, and is no longer ours.
+    /// Forget a resource: it stays in the cloud, and is no longer ours.
     Rm {
         /// Its address: `aws::ec2::vpc/gitpod`.
         address: String,
-        /// Do not ask.
+        /// Agree to what would be asked.
         #[arg(long, short)]
         yes: bool,
     },

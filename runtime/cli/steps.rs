@@ -9,8 +9,8 @@ use serde_json::json;
 pub struct Steps {
     #[command(flatten)]
     script: Script,
-    /// As JSON.
-    #[arg(long)]
+    /// Show them as a JSON list.
+    #[arg(long, help_heading = None::<&'static str>)]
     json: bool,
 }
 

@@ -98,6 +98,10 @@ const DATA: &[Function] = &[
     ),
     entry("merge(into, from)", "A map of both, map by map; `from` wins."),
     entry("flatten(list)", "A list without the lists in it: their items stand in their place."),
+    entry(
+        "list.find_index(|item| …)",
+        "The place of the first item for which the closure gives `true`, counted from 0; -1 when there is none.",
+    ),
     entry("join(list, between)", "Texts and numbers as one text."),
     entry("trimmed(text)", "A text without white space round it."),
     entry("indent(text, spaces)", "A text with each line moved in."),

@@ -2,7 +2,7 @@
 
 use super::{Page, cells_of};
 use crate::{
-    playbook::{FUNCTIONS, Playbook, Sources},
+    playbook::{FUNCTIONS, Limits, Playbook, Sources},
     value::shown,
 };
 use std::fmt::Write as _;
@@ -29,11 +29,18 @@ pub fn shared_scripts(sources: &Sources) -> Page {
         "# Shared scripts\n\nThe program carries these; `import \"std/…\" as name;` uses them. A file of the same path \
          beside your playbook wins over the one in the program.\n",
     );
-    let engine = rhai::Engine::new();
+    let mut engine = rhai::Engine::new();
+    let depth = Limits::default().expression_depth;
+    engine.set_max_expr_depths(depth, depth);
     for (path, source) in sources.iter().filter(|(path, _)| path.starts_with("std/")) {
         let _ = write!(text, "\n## {path}\n\n");
-        // A test loads every shipped script: what does not compile is found there.
-        let Ok(ast) = engine.compile(source.as_ref()) else { continue };
+        let ast = match engine.compile(source.as_ref()) {
+            Ok(ast) => ast,
+            Err(error) => {
+                let _ = writeln!(text, "It cannot be read: {error}");
+                continue;
+            }
+        };
         let _ = write!(text, "{}\n\n| function | meaning |\n|---|---|\n", comment(ast.doc().lines()));
         let mut functions: Vec<_> = ast.iter_functions().filter(|function| !function.name.contains('$')).collect();
         let place = |name: &str| source.find(&format!("fn {name}("));
@@ -60,7 +67,7 @@ pub fn settings(name: &str, playbook: &Playbook) -> Page {
             format!("`{}`", setting.path),
             default,
             setting.kind.clone(),
-            setting.description.clone(),
+            setting.description.replace('<', "\\<").replace('*', "\\*"),
         ]));
     }
     let about = format!("the settings of `playbooks/{name}.rhai`");

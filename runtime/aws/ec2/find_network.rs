@@ -116,7 +116,7 @@ async fn find_vpc(cx: &Cx, args: &FindVpcArgs) -> Result<Option<FoundVpc>> {
 /// One of `ids` does not exist; nothing to look for is given.
 ///
 /// ```rhai
-/// let private = aws::ec2::find_subnets(#{ vpc: "vpc-0a1b", tags: #{ "kubernetes.io/role/internal-elb": "1" } });
+/// let subnets = aws::ec2::find_subnets(#{ vpc: "vpc-0a1b", tags: #{ "kubernetes.io/role/internal-elb": "1" } });
 /// ```
 ///
 /// Stands on EC2 `DescribeSubnets`.

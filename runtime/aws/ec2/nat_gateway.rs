@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 /// `Resource.AlreadyAssociated` when the address is in use; a gateway that ends `failed`, with AWS's reason.
 ///
 /// ```rhai
-/// let nat = aws::ec2::nat_gateway(#{ name: "gitpod", subnet: public.id, elastic_ip: ip.id });
+/// let nat = aws::ec2::nat_gateway(#{ name: "gitpod", subnet: subnet.id, elastic_ip: ip.id });
 /// ```
 ///
 /// Stands on EC2 `CreateNatGateway` (with its token), `DescribeNatGateways`, `CreateTags`, `DeleteNatGateway`.

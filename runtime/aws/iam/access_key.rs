@@ -37,7 +37,7 @@ const MAKING: &str = "making-besides:";
 ///
 /// ```rhai
 /// let key = aws::iam::access_key(#{ user: "gitpod-s3-access" });
-/// k8s::secret(#{ cluster, namespace: "gitpod", name: "storage-s3",
+/// k8s::secret(#{ cluster: cluster, namespace: "gitpod", name: "storage-s3",
 ///     data: #{ accessKeyId: key.id, secretAccessKey: key.secret } });
 /// ```
 ///
