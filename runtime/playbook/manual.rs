@@ -57,7 +57,10 @@ const SETTINGS: &[Function] = &[
     entry("int_range(min, default, max)", "A default: a whole number within bounds."),
     entry("choice(default, all)", "A default: one value of a list."),
     entry("cidr(default)", "A default: a range of addresses."),
-    entry("secret(default)", "A default: a text that is shown nowhere."),
+    entry(
+        "secret(text)",
+        "A default, `secret(\"\")`: a text that is shown nowhere. Inside a step: a text that is secret from there on.",
+    ),
     entry("text_or_none()", "A default: nothing, or a text."),
     entry("open_map(default)", "A default: a map with names of the user's choice."),
     entry("settings.to_map()", "A section of the settings as a map that can be changed."),
