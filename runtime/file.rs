@@ -31,7 +31,7 @@ use std::{
 /// let file = file::write(#{ name: "notes.txt", content: "hello" });
 /// ```
 ///
-/// API operations: none.
+/// Stands on no API.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WriteFile {

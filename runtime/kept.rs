@@ -22,7 +22,7 @@ use serde_json::Value;
 /// let image = kept::value(#{ name: "image", value: "ami-1" }).value;
 /// ```
 ///
-/// API operations: none.
+/// Stands on no API.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {

@@ -31,7 +31,7 @@ const LONGEST_OUTPUT: usize = 64 << 20;
 /// let rendered = process::run(#{ program: "gitpod-installer", args: ["version"] });
 /// ```
 ///
-/// API operations: none.
+/// Stands on no API.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunProgram {

@@ -27,7 +27,7 @@ use serde_json::Value;
 /// let password = random::password(#{ name: "database", bytes: 18 }).value;
 /// ```
 ///
-/// API operations: none.
+/// Stands on no API.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wanted {

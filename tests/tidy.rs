@@ -155,7 +155,7 @@ fn every_binding_has_a_manual() {
     for entry in registry::all().iter() {
         let args = (entry.args)();
         let manual = args["description"].as_str().unwrap_or_default();
-        for (part, wanted) in [("```rhai\n", "an example"), ("\n\n", "more than one line")] {
+        for (part, wanted) in [("```rhai\n", "an example"), ("\n\n", "more than one line"), ("\nStands on", "what it stands on")] {
             if !manual.contains(part) {
                 wrong.push(format!("{}: lacks {wanted}", entry.name));
             }

@@ -80,7 +80,6 @@ pub(super) struct Planning<'a> {
 pub(super) struct Made {
     pub text: String,
     pub counts: plan::Counts,
-    pub planned: Vec<Planned>,
 }
 
 impl Planning<'_> {
@@ -117,7 +116,7 @@ impl Planning<'_> {
             planned.extend(deletes);
         }
         let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
-        Ok(Made { text: plan::text(&planned, &steps), counts: plan::Counts::of(&planned), planned })
+        Ok(Made { text: plan::text(&planned, &steps), counts: plan::Counts::of(&planned) })
     }
 }
 

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 /// });
 /// ```
 ///
-/// Operations: DescribeAccessEntry, ListAssociatedAccessPolicies, CreateAccessEntry, UpdateAccessEntry,
+/// Stands on DescribeAccessEntry, ListAssociatedAccessPolicies, CreateAccessEntry, UpdateAccessEntry,
 /// AssociateAccessPolicy, DisassociateAccessPolicy, TagResource, DeleteAccessEntry.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

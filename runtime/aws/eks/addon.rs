@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 /// aws::eks::addon(#{ cluster: "gitpod", name: "aws-ebs-csi-driver", role: role.arn });
 /// ```
 ///
-/// Operations: DescribeAddon, CreateAddon, UpdateAddon, TagResource, DeleteAddon.
+/// Stands on DescribeAddon, CreateAddon, UpdateAddon, TagResource, DeleteAddon.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddonArgs {

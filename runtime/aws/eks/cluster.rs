@@ -40,7 +40,7 @@ const LOGS: &[&str] = &["api", "audit", "authenticator", "controllerManager", "s
 /// });
 /// ```
 ///
-/// Operations: DescribeCluster, CreateCluster, UpdateClusterConfig, UpdateClusterVersion, TagResource, DeleteCluster.
+/// Stands on DescribeCluster, CreateCluster, UpdateClusterConfig, UpdateClusterVersion, TagResource, DeleteCluster.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterArgs {
@@ -339,7 +339,7 @@ fn observed(cluster: &aws_sdk_eks::types::Cluster, region: &str) -> Result<Clust
 /// if cluster == () { fail("there is no cluster"); }
 /// ```
 ///
-/// Operations: DescribeCluster.
+/// Stands on DescribeCluster.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindClusterArgs {

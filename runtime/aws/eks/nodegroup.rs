@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 /// });
 /// ```
 ///
-/// Operations: DescribeNodegroup, CreateNodegroup, UpdateNodegroupConfig, UpdateNodegroupVersion, TagResource,
+/// Stands on DescribeNodegroup, CreateNodegroup, UpdateNodegroupConfig, UpdateNodegroupVersion, TagResource,
 /// DeleteNodegroup.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// if !(cfg.cluster.version in offered.versions) { fail(`EKS offers ${offered.versions}`); }
 /// ```
 ///
-/// Operations: DescribeClusterVersions.
+/// Stands on DescribeClusterVersions.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VersionsArgs {}

@@ -41,7 +41,7 @@ const MAKING: &str = "making-besides:";
 ///     data: #{ accessKeyId: key.id, secretAccessKey: key.secret } });
 /// ```
 ///
-/// Operations: ListAccessKeys, GetUser, TagUser, CreateAccessKey, DeleteAccessKey.
+/// Stands on ListAccessKeys, GetUser, TagUser, CreateAccessKey, DeleteAccessKey.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccessKeyArgs {

@@ -33,7 +33,7 @@ const STS: &str = "sts.amazonaws.com";
 /// let subject = `${provider.issuer}:sub`;
 /// ```
 ///
-/// Operations: GetOpenIDConnectProvider, CreateOpenIDConnectProvider, AddClientIDToOpenIDConnectProvider,
+/// Stands on GetOpenIDConnectProvider, CreateOpenIDConnectProvider, AddClientIDToOpenIDConnectProvider,
 /// RemoveClientIDFromOpenIDConnectProvider, UpdateOpenIDConnectProviderThumbprint, TagOpenIDConnectProvider,
 /// DeleteOpenIDConnectProvider; STS GetCallerIdentity once a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

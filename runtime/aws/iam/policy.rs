@@ -37,7 +37,7 @@ const MOST_VERSIONS: usize = 5;
 /// });
 /// ```
 ///
-/// Operations: GetPolicy, GetPolicyVersion, CreatePolicy, CreatePolicyVersion, ListPolicyVersions, DeletePolicyVersion,
+/// Stands on GetPolicy, GetPolicyVersion, CreatePolicy, CreatePolicyVersion, ListPolicyVersions, DeletePolicyVersion,
 /// TagPolicy, DeletePolicy; STS GetCallerIdentity once a run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

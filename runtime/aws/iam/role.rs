@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 /// print(role.arn);
 /// ```
 ///
-/// Operations: GetRole, ListAttachedRolePolicies, CreateRole, UpdateRole, UpdateAssumeRolePolicy, AttachRolePolicy,
+/// Stands on GetRole, ListAttachedRolePolicies, CreateRole, UpdateRole, UpdateAssumeRolePolicy, AttachRolePolicy,
 /// DetachRolePolicy, ListRolePolicies, GetRolePolicy, PutRolePolicy, DeleteRolePolicy, TagRole, DeleteRole.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 /// let key = aws::iam::access_key(#{ user: user.name });
 /// ```
 ///
-/// Operations: GetUser, ListAttachedUserPolicies, CreateUser, AttachUserPolicy, DetachUserPolicy, TagUser, ListAccessKeys,
+/// Stands on GetUser, ListAttachedUserPolicies, CreateUser, AttachUserPolicy, DetachUserPolicy, TagUser, ListAccessKeys,
 /// DeleteAccessKey, DeleteUser.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -44,7 +44,7 @@ const KEPT: &[&str] = &["password", "skip_final_snapshot", "delete_automated_bac
 /// print(`${database.endpoint}:${database.port}`);
 /// ```
 ///
-/// Operations: DescribeDBInstances, CreateDBInstance, ModifyDBInstance, AddTagsToResource, DeleteDBInstance.
+/// Stands on DescribeDBInstances, CreateDBInstance, ModifyDBInstance, AddTagsToResource, DeleteDBInstance.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstanceArgs {

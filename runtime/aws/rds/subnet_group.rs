@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 /// });
 /// ```
 ///
-/// Operations: DescribeDBSubnetGroups, ListTagsForResource, CreateDBSubnetGroup, ModifyDBSubnetGroup, AddTagsToResource,
+/// Stands on DescribeDBSubnetGroups, ListTagsForResource, CreateDBSubnetGroup, ModifyDBSubnetGroup, AddTagsToResource,
 /// DeleteDBSubnetGroup.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// if zone == () { fail("there is no zone"); }
 /// ```
 ///
-/// Operations: ListHostedZonesByName, GetHostedZone, ListTagsForResource.
+/// Stands on ListHostedZonesByName, GetHostedZone, ListTagsForResource.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindZoneArgs {

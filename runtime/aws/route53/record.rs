@@ -37,7 +37,7 @@ const TTL_S: i64 = 300;
 /// aws::route53::record(#{ zone: zone.id, name: "www.example.com", type: "CNAME", ttl: 60, values: ["example.com"] });
 /// ```
 ///
-/// Operations: ListResourceRecordSets, ChangeResourceRecordSets.
+/// Stands on ListResourceRecordSets, ChangeResourceRecordSets.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordArgs {

@@ -39,7 +39,7 @@ use std::collections::BTreeMap;
 /// print(`delegate to ${zone.name_servers}`);
 /// ```
 ///
-/// Operations: ListHostedZonesByName, GetHostedZone, ListTagsForResource, CreateHostedZone, UpdateHostedZoneComment,
+/// Stands on ListHostedZonesByName, GetHostedZone, ListTagsForResource, CreateHostedZone, UpdateHostedZoneComment,
 /// ChangeTagsForResource, ListResourceRecordSets, ChangeResourceRecordSets, DeleteHostedZone.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 /// });
 /// ```
 ///
-/// Operations: GetBucketTagging, CreateBucket, PutBucketTagging, Get/PutBucketOwnershipControls,
+/// Stands on GetBucketTagging, CreateBucket, PutBucketTagging, Get/PutBucketOwnershipControls,
 /// Get/Put/DeletePublicAccessBlock, Get/PutBucketVersioning, Get/PutBucketEncryption, ListObjectVersions, DeleteObjects,
 /// ListMultipartUploads, AbortMultipartUpload, DeleteBucket.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -33,7 +33,7 @@ const BETWEEN: Duration = Duration::from_secs(3);
 /// });
 /// ```
 ///
-/// Operations, with that key: ListObjectsV2, PutObject, DeleteObject.
+/// Stands on, with that key: ListObjectsV2, PutObject, DeleteObject.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TryAccessArgs {
