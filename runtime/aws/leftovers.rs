@@ -1,13 +1,15 @@
 //! What is left of a stack after it was destroyed.
 
-use super::{clients, elb, object::found};
+mod there;
+
+use super::{clients, elb};
 use crate::{
     bind::{Lookup, Registry},
     cx::{Cx, TAG_RESOURCE, TAG_STACK},
     error::Result,
 };
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{Filter, NatGatewayState, TagDescription};
+use aws_sdk_ec2::types::{Filter, TagDescription};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,7 +36,7 @@ pub fn register(registry: &mut Registry) {
 /// }
 /// ```
 ///
-/// Stands on EC2 `DescribeTags`, `DescribeNatGateways`, `DescribeInstances`; ELB and ELBv2 `DescribeLoadBalancers`,
+/// Stands on EC2 `DescribeTags` and the `Describe…` calls of the kinds found; ELB and ELBv2 `DescribeLoadBalancers`,
 /// `DescribeTags`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -92,30 +94,16 @@ async fn tagged(cx: &Cx, key: &str, value: &str) -> Result<BTreeMap<String, Stri
     Ok(tags.into_iter().filter_map(|tag| Some((tag.resource_id?, tag.resource_type?.as_str().to_owned()))).collect())
 }
 
-/// EC2 goes on showing deleted NAT gateways and terminated instances for an hour.
+/// EC2 goes on showing the tags of what is gone for a while: deleted NAT gateways and terminated instances for an hour.
 async fn drop_ghosts(cx: &Cx, kinds: &mut BTreeMap<String, String>) -> Result<()> {
     let ec2 = clients(cx).await?;
-    let ids = |kind: &str| -> Vec<String> {
-        kinds.iter().filter(|(_, found)| *found == kind).map(|(id, _)| id.clone()).collect()
-    };
-    let (gateways, instances) = (ids("natgateway"), ids("instance"));
-    let mut ghosts = Vec::new();
-    for id in gateways {
-        let told = found(ec2.ec2().describe_nat_gateways().nat_gateway_ids(&id).send().await)?;
-        let alive = told.is_some_and(|told| {
-            told.nat_gateways().iter().any(|one| one.state().is_some_and(|state| *state != NatGatewayState::Deleted))
-        });
-        if !alive {
-            ghosts.push(id);
-        }
+    let mut by_kind: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (id, kind) in kinds.iter() {
+        by_kind.entry(kind.clone()).or_default().push(id.clone());
     }
-    for some in instances.chunks(IDS_AT_ONCE) {
-        let filters = [filter("instance-id", some.to_vec()), filter("instance-state-name", ["terminated".to_owned()])];
-        let told = ec2.ec2().describe_instances().set_filters(Some(filters.into())).send().await?;
-        let gone = told.reservations().iter().flat_map(|one| one.instances());
-        ghosts.extend(gone.filter_map(|one| one.instance_id().map(str::to_owned)));
-    }
-    kinds.retain(|id, _| !ghosts.contains(id));
+    let looks = by_kind.iter().map(|(kind, ids)| there::there(ec2.ec2(), kind, ids));
+    let alive = futures::future::try_join_all(looks).await?.concat();
+    kinds.retain(|id, _| alive.contains(id));
     Ok(())
 }
 
