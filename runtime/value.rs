@@ -50,7 +50,7 @@ pub fn shown(value: &Value) -> Value {
 
 /// `text` as a person may see it. A region whose other marker was cut off counts as secret to the end of the text.
 pub fn shown_text(text: &str) -> String {
-    if !text.contains([SECRET_OPEN, SECRET_CLOSE, UNKNOWN_OPEN, UNKNOWN_CLOSE]) {
+    if !text.contains([SECRET_OPEN, SECRET_CLOSE, UNKNOWN_OPEN, UNKNOWN_CLOSE]) && !text.contains("\\u{e00") {
         return text.to_owned();
     }
     let text = match (text.find(SECRET_OPEN), text.find(SECRET_CLOSE)) {
@@ -70,6 +70,8 @@ pub fn shown_text(text: &str) -> String {
         };
     }
     out.push_str(rest);
+    // What a debug format makes of the markers around a secret that was hidden by its plaintext.
+    let out = out.replace("\\u{e002}", "").replace("\\u{e003}", "");
     out.replace(UNKNOWN_OPEN, "<").replace(UNKNOWN_CLOSE, ">")
 }
 

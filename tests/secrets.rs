@@ -77,7 +77,7 @@ step("c", |b| file::write(#{ name: "leak.txt", content: `${b[1]}` }));
 "#,
     );
     let run = place.play(&["run", "p.rhai"]);
-    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stderr.contains("takes no secret"), "{}", run.stderr);
     let secret = revealed(&place, "random::key/k");
     assert!(secret.len() >= 40, "{secret}");

@@ -68,6 +68,9 @@ impl<T: Send> Drop for Deep<T> {
     }
 }
 
+/// After this the declarations of a playbook count as endless.
+const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Why a script was stopped from outside. Travels as the token of a termination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
@@ -75,12 +78,15 @@ pub(super) enum Stopped {
     Printed(usize),
     Cancelled,
     Deadline,
+    LoadDeadline,
 }
 
 impl Current {
     /// The declarations of a playbook.
     pub fn loading(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self::new(None, CancellationToken::new(), None, limits.operations_at_load, limits))
+        // Some operations are long: a list is measured at each change of it.
+        let deadline = Instant::now() + LONGEST_LOAD;
+        Arc::new(Self::new(None, CancellationToken::new(), Some(deadline), limits.operations_at_load, limits))
     }
 
     /// The step called `name`.
@@ -148,7 +154,8 @@ impl Current {
         if self.cancel.is_cancelled() {
             return Some(Stopped::Cancelled);
         }
-        self.deadline.filter(|deadline| Instant::now() >= *deadline).map(|_| Stopped::Deadline)
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        late.then_some(if self.step.is_some() { Stopped::Deadline } else { Stopped::LoadDeadline })
     }
 
     /// Counts printed bytes; whether there were too many.

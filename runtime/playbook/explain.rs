@@ -186,6 +186,9 @@ pub(super) fn stopped(why: Stopped) -> Diagnostic {
         }
         Stopped::Printed(most) => Diagnostic::usage(format!("the script prints more than {most} bytes")),
         Stopped::Cancelled => Diagnostic::usage("stopped").class(Class::Interrupted),
+        Stopped::LoadDeadline => {
+            Diagnostic::usage("the declarations do not come to an end").hint("work that takes long belongs into a step")
+        }
         Stopped::Deadline => Diagnostic::usage("the step took longer than its timeout")
             .class(Class::TimedOut)
             .hint("give it more time with `.timeout(\"…\")`, or look at what it waits for"),
