@@ -25,7 +25,7 @@ fn mistakes_in_a_playbook_are_found_before_anything_runs() {
     let cases: [(&str, &[&str]); 12] = [
         ("step(\"a\", || aws::ec2::vcp(#{ name: \"x\", cidr: \"10.0.0.0/16\" }));", &["vcp", "vpc", "p.rhai:1"]),
         ("step(\"a\", || aws::ec2::vpc(#{ name: \"x\", cdir: \"10.0.0.0/16\" }));", &["cdir", "cidr", "p.rhai:1"]),
-        ("step(\"a\", |b| 1);\nstep(\"b\", |a| 2);", &["a", "b", "cycle"]),
+        ("step(\"a\", |b| 1);\nstep(\"b\", |a| 2);", &["a → b → a", "p.rhai:1"]),
         ("step(\"a\", |netwrok| 1);\nstep(\"network\", || 2);", &["netwrok", "network"]),
         ("step(\"a\", || { let unused = 1; 2 });", &["unused"]),
         ("let cfg = settings(#{ size: 3 });\nstep(\"a\", || cfg.sise);", &["sise", "size"]),
@@ -108,7 +108,8 @@ fn names_that_others_have_and_quotas_that_are_too_small() {
     assert_eq!(account.code, 1, "{}", account.stderr);
     assert!(account.stderr.contains("999999999999"), "{}", account.stderr);
     let place = Place::new();
-    let quota_more = place.play(&["run", AWS, "--pace", "max", "--set", "workspaces.desired=900", "--set", "workspaces.max=900"]);
+    let quota_more =
+        place.play(&["run", AWS, "--pace", "max", "--set", "workspaces.desired=900", "--set", "workspaces.max=900"]);
     assert_eq!(quota_more.code, 1, "{}", quota_more.stderr);
     assert!(quota_more.stderr.contains("quota"), "{}", quota_more.stderr);
 }

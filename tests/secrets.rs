@@ -18,7 +18,10 @@ fn revealed(place: &Place, name: &str) -> String {
     let program = env!("CARGO_BIN_EXE_gitpod-play");
     let mut command = std::process::Command::new("script");
     command.args(["-qec", &format!("{program} state reveal {name}"), "/dev/null"]);
-    command.current_dir(place.path()).env("HOME", place.path().join("home")).env("XDG_CONFIG_HOME", place.path().join("home/.config"));
+    command
+        .current_dir(place.path())
+        .env("HOME", place.path().join("home"))
+        .env("XDG_CONFIG_HOME", place.path().join("home/.config"));
     let output = command.stdin(Stdio::null()).output().expect("script(1) is there: install the package bsdutils");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

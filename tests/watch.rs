@@ -122,7 +122,11 @@ fn only_what_an_edit_changed_runs_again() {
     assert_eq!(watching.ran(|| save_as_vscode(&script, &code)), ["a", "b"], "its output changed");
     assert_eq!(watching.ran(|| save_as_sed(&script, "alone now", "alone again")), ["c"]);
     let doubled = edited(HELPER, "n * 2", "n + n");
-    assert_eq!(watching.ran(|| std::fs::write(&helper, &doubled).unwrap()), ["a"], "the same output changes nothing else");
+    assert_eq!(
+        watching.ran(|| std::fs::write(&helper, &doubled).unwrap()),
+        ["a"],
+        "the same output changes nothing else"
+    );
     assert_eq!(watching.ran(|| drop(place.write("settings.yaml", "size: 1\ncolor: blue\n"))), ["b"]);
 }
 

@@ -114,7 +114,13 @@ impl Watching<'_> {
         let handle = self.session.runtime.handle();
         let run_id = crate::engine::new_run_id();
         let log = &self.session.log;
-        handle.block_on(log.append(vec![started(&run_id, "watch", &self.watch.script.playbook, playbook, self.clouds)]))?;
+        handle.block_on(log.append(vec![started(
+            &run_id,
+            "watch",
+            &self.watch.script.playbook,
+            playbook,
+            self.clouds,
+        )]))?;
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
         let mut outcome = pass.run();
         let ran: BTreeSet<String> = pass.ran.into_inner().unwrap_or_default().into_keys().collect();
@@ -139,14 +145,16 @@ impl Watching<'_> {
                 record.outputs.is_none()
                     || record.status != state::StepStatus::Done
                     || record.code.as_deref() != Some(&playbook.code_digest(name))
-                    || settings.into_iter().flatten().any(|(path, value)| {
-                        playbook.settings.get(path).is_none_or(|setting| setting.value != *value)
-                    })
+                    || settings
+                        .into_iter()
+                        .flatten()
+                        .any(|(path, value)| playbook.settings.get(path).is_none_or(|setting| setting.value != *value))
             };
             let on = playbook.steps.iter().filter(|step| step.when && is_stale(&step.name));
-            let off = playbook.steps.iter().filter(|step| {
-                !step.when && state.resources.values().any(|resource| resource.step == step.name)
-            });
+            let off = playbook
+                .steps
+                .iter()
+                .filter(|step| !step.when && state.resources.values().any(|resource| resource.step == step.name));
             on.chain(off).map(|step| step.name.clone()).collect()
         })
     }

@@ -78,11 +78,27 @@ impl<'a> Pass<'a> {
             let steps = state.steps.iter().filter(|(step, _)| !chosen.contains(*step));
             steps.filter_map(|(step, it)| Some((step.clone(), it.outputs.clone()?))).collect()
         });
-        Self { engine, playbook, runtime, jobs, chosen, outputs: Mutex::new(recorded), errors: Mutex::default(), stale: None, ran: Mutex::default() }
+        Self {
+            engine,
+            playbook,
+            runtime,
+            jobs,
+            chosen,
+            outputs: Mutex::new(recorded),
+            errors: Mutex::default(),
+            stale: None,
+            ran: Mutex::default(),
+        }
     }
 
     /// A pass over what is stale and what depends on it.
-    pub fn over_stale(engine: &'a Engine, playbook: &'a Playbook, runtime: Handle, jobs: usize, stale: BTreeSet<String>) -> Self {
+    pub fn over_stale(
+        engine: &'a Engine,
+        playbook: &'a Playbook,
+        runtime: Handle,
+        jobs: usize,
+        stale: BTreeSet<String>,
+    ) -> Self {
         let all = playbook.steps.iter().map(|step| step.name.clone()).collect();
         let recorded = engine.log.with(|state| {
             state.steps.iter().filter_map(|(step, it)| Some((step.clone(), it.outputs.clone()?))).collect()

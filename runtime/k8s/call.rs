@@ -214,7 +214,8 @@ pub fn refused(failure: &str, status: u16, told: &Value) -> Error {
     // Of a field that no such object has, the API says so with a 500.
     let unknown_field = message.contains("field not declared in schema");
     // And of a value of the wrong type, or a Secret's data that is no base64.
-    let wrong_type = message.starts_with("failed to create typed") || message.starts_with("failed to convert new object");
+    let wrong_type =
+        message.starts_with("failed to create typed") || message.starts_with("failed to convert new object");
     let class = match status {
         500 if unknown_field || wrong_type => Class::Invalid,
         409 if message.contains("the object has been modified") => Class::Passing,

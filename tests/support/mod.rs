@@ -133,5 +133,9 @@ pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
 /// Writes among the calls.
 pub fn writes(calls: &[Value]) -> Vec<String> {
     let writes = calls.iter().filter(|call| call["write"] == true);
-    writes.map(|call| format!("{} {}", call["service"].as_str().unwrap_or("?"), call["operation"].as_str().unwrap_or("?"))).collect()
+    writes
+        .map(|call| {
+            format!("{} {}", call["service"].as_str().unwrap_or("?"), call["operation"].as_str().unwrap_or("?"))
+        })
+        .collect()
 }

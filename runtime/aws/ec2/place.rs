@@ -118,7 +118,10 @@ impl Lookup for Usage {
         let mut vcpus_standard = 0;
         while let Some(reservation) = pages.next().await {
             let reservation = reservation?;
-            let others = reservation.instances().iter().filter(|instance| !is_ours(cx, instance.tags()) && !is_node(args, instance.tags()));
+            let others = reservation
+                .instances()
+                .iter()
+                .filter(|instance| !is_ours(cx, instance.tags()) && !is_node(args, instance.tags()));
             vcpus_standard += others.map(standard_vcpus).sum::<i32>();
         }
         Ok(UsageOutput { vpcs, elastic_ips, vcpus_standard })
