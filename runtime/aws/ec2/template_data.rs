@@ -140,16 +140,18 @@ fn instance_tags(data: &ResponseLaunchTemplateData) -> BTreeMap<String, String> 
 
 /// What was asked for, as if it were read: the answer to a create does not show it.
 pub(super) fn requested(args: &LaunchTemplateArgs) -> LaunchTemplateObserved {
+    let volume = volume(args);
+    let disk = volume.as_ref().and_then(|volume| volume.ebs());
     LaunchTemplateObserved {
         image: args.image.clone(),
         instance_type: args.instance_type.clone(),
         user_data: args.user_data.clone(),
         volume_gib: args.volume_gib,
-        volume_type: args.volume_type.clone(),
+        volume_type: disk.and_then(|disk| disk.volume_type()).map(|kind| kind.as_str().to_owned()),
         volume_iops: args.volume_iops,
         volume_throughput_mibs: args.volume_throughput_mibs,
         volume_encrypted: args.volume_encrypted,
-        volume_device: args.volume_device.clone(),
+        volume_device: volume.as_ref().and_then(|volume| volume.device_name()).map(str::to_owned),
         ebs_optimized: args.ebs_optimized,
         imds_v1: args.imds_v1,
         security_groups: args.security_groups.clone(),

@@ -238,12 +238,14 @@ impl Resource for Instance {
         }
         let aws = aws::clients(cx).await?;
         let delete = aws.rds().delete_db_instance().db_instance_identifier(&observed.name);
-        let delete = if observed.skip_final_snapshot {
+        // One that failed while it was made holds nothing, and RDS deletes it without a snapshot only.
+        let broken = matches!(observed.status.as_str(), "failed" | "incompatible-network" | "incompatible-restore");
+        let delete = if observed.skip_final_snapshot || broken {
             delete.skip_final_snapshot(true)
         } else {
             delete.skip_final_snapshot(false).final_db_snapshot_identifier(last_snapshot(observed))
         };
-        gone(delete.delete_automated_backups(observed.delete_automated_backups).send().await.map_err(Error::from))
+        gone(delete.delete_automated_backups(observed.delete_automated_backups || broken).send().await.map_err(Error::from))
     }
 }
 
