@@ -2,7 +2,7 @@
 //!
 //! - `faults`: `GET` lists the rules, `POST` adds (a rule or an array), `PUT` replaces, `DELETE` clears;
 //! - `calls`: `GET` the recorded calls, `DELETE` forgets them;
-//! - `state`: `GET` every document;
+//! - `state`: `GET` every document; `kubernetes`: `GET` every object of every cluster;
 //! - `pace`: `GET`, and `PUT` with `max` or a number.
 
 use serde_json::{Value, json};
@@ -35,6 +35,10 @@ pub fn answer(env: &Env, request: &Request) -> Reply {
             Ok(json!([]))
         }
         ("GET", "state") => Ok(env.store.dump()),
+        ("GET", "kubernetes") => {
+            let clusters = env.kube.clusters();
+            Ok(clusters.into_iter().map(|name| (name.clone(), json!(env.kube.objects(&name)))).collect())
+        }
         ("GET", "pace") => Ok(pace(env)),
         ("PUT" | "POST", "pace") => {
             let text = String::from_utf8_lossy(&request.body);
@@ -43,7 +47,7 @@ pub fn answer(env: &Env, request: &Request) -> Reply {
                 pace(env)
             })
         }
-        (method, path) => Err(format!("no `{method} /_sandbox/{path}`: there are faults, calls, state and pace")),
+        (method, path) => Err(format!("no `{method} /_sandbox/{path}`: there are faults, calls, state, kubernetes and pace")),
     };
     match outcome {
         Ok(body) => Reply::new(200, "application/json", body.to_string()),

@@ -238,6 +238,13 @@ impl KubeWorld {
         self.cluster(cluster)?.set_nodes(&nodes)
     }
 
+    /// Every object of a cluster, for tests and people who look around; none for an absent cluster.
+    pub fn objects(&self, cluster: &str) -> Vec<serde_json::Value> {
+        let Ok(cluster) = self.cluster(cluster) else { return Vec::new() };
+        let objects = cluster.store.read();
+        objects.keys().iter().filter_map(|key| objects.find(key)).map(|object| (**object).clone()).collect()
+    }
+
     /// Names of the nodes whose condition Ready is true; none for an absent cluster.
     pub fn ready_nodes(&self, cluster: &str) -> Vec<String> {
         self.cluster(cluster).map(|c| c.ready_nodes()).unwrap_or_default()

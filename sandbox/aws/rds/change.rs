@@ -65,6 +65,9 @@ pub fn modify(cx: &mut Cx<'_>) -> Outcome {
         members.extend(later.clone());
         members.remove("MasterUserPassword");
     }
+    if let Some(password) = cx.p.opt("MasterUserPassword") {
+        doc["_password"] = json!(password);
+    }
     if at_once && !later.is_empty() {
         doc["DBInstanceStatus"] = json!("modifying");
         due::begin(&mut doc, cx.clock().after(change_time(cx)), json!({"DBInstanceStatus": "available"}));
@@ -171,6 +174,9 @@ pub fn delete(cx: &mut Cx<'_>) -> Outcome {
         }
         None if !skip => {
             return Err(clash("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."));
+        }
+        Some(_) if doc["DBInstanceStatus"] == json!("failed") => {
+            return Err(wrong_state(format!("Cannot create a snapshot because instance {id} is in the failed state.")));
         }
         Some(name) => {
             let name = identifier("FinalDBSnapshotIdentifier", name, 255)?;

@@ -101,6 +101,7 @@ fn wanted(cx: &Cx<'_>, id: &str) -> Result<Value, ApiError> {
         "NetworkType": "IPV4",
         "BackupTarget": "region",
         "_port": port,
+        "_password": cx.p.opt("MasterUserPassword"),
         "_host": hex_digits(12),
     });
     if let (Some(members), Value::Object(storage)) = (doc.as_object_mut(), storage) {
