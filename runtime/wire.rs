@@ -14,7 +14,8 @@ use std::{
 };
 
 /// Environment variable by which a test makes the process die: `before:17`, `answered:17` or `unrecorded:17` kill it at its
-/// seventeenth call. Only builds with debug assertions look at it.
+/// seventeenth call, `before:2 ec2 CreateVpc network aws::ec2::vpc/gitpod` at the second call of this service and operation
+/// that this step makes for this resource. Only builds with debug assertions look at it.
 pub const CRASH_VARIABLE: &str = "GITPOD_PLAY_CRASH_AT";
 
 tokio::task_local! {
@@ -59,8 +60,54 @@ pub enum Point {
     Before,
     /// After the server did it, before the answer is looked at.
     Answered,
-    /// After the answer, before the log holds it.
+    /// After the answer, before the log holds it and before the step's next call.
     Unrecorded,
+}
+
+/// Where a test wants the process to die.
+struct Crash {
+    point: Point,
+    nth: u64,
+    /// `service operation step resource`, or with `*` at its end the beginning of it; all calls count when it is empty.
+    call: String,
+    seen: AtomicU64,
+    /// The step whose next call or record is the last.
+    armed: Mutex<Option<String>>,
+}
+
+impl Crash {
+    fn from_text(wanted: &str) -> Option<Self> {
+        let (instant, call) = wanted.split_once(':')?;
+        let (nth, call) = call.split_once(' ').unwrap_or((call, ""));
+        let point = match instant {
+            "before" => Point::Before,
+            "answered" => Point::Answered,
+            "unrecorded" => Point::Unrecorded,
+            _ => return None,
+        };
+        let (seen, armed) = (AtomicU64::new(0), Mutex::default());
+        Some(Self { point, nth: nth.parse().ok()?, call: call.trim_end().to_owned(), seen, armed })
+    }
+
+    /// Whether this is the call that is meant. Counts it.
+    fn means(&self, it: &Recorded) -> bool {
+        let call = format!("{} {} {} {}", it.service, it.operation, it.step, it.resource);
+        let fits = match self.call.strip_suffix('*') {
+            Some(begin) => call.starts_with(begin),
+            None => self.call.is_empty() || self.call == call.trim_end(),
+        };
+        fits && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.nth
+    }
+
+    fn arm(&self, step: &str) {
+        if let Ok(mut armed) = self.armed.lock() {
+            *armed = Some(step.to_owned());
+        }
+    }
+
+    fn is_armed(&self, step: &str) -> bool {
+        self.armed.lock().is_ok_and(|armed| armed.as_deref() == Some(step))
+    }
 }
 
 /// How many calls of each sort were made.
@@ -76,8 +123,7 @@ struct Inner {
     writes_allowed: bool,
     record: Option<Mutex<File>>,
     counts: Counts,
-    calls: AtomicU64,
-    crash: Option<(Point, u64)>,
+    crash: Option<Crash>,
     lease: Box<dyn Fn() -> Result<()> + Send + Sync>,
 }
 
@@ -90,7 +136,7 @@ pub struct Ticket {
     wire: Wire,
     recorded: Recorded,
     began: Instant,
-    number: u64,
+    dies_at: Option<Point>,
 }
 
 impl Wire {
@@ -100,7 +146,6 @@ impl Wire {
             writes_allowed,
             record: record.map(Mutex::new),
             counts: Counts::default(),
-            calls: AtomicU64::new(0),
             crash: crash_point(),
             lease,
         }))
@@ -117,26 +162,25 @@ impl Wire {
         if write {
             (self.0.lease)()?;
         }
-        let number = self.0.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        self.die_at(Point::Before, number);
         let counter = if write { &self.0.counts.writes } else { &self.0.counts.reads };
         counter.fetch_add(1, Ordering::Relaxed);
         let asker = ASKED_BY.try_with(Clone::clone).unwrap_or_default();
-        Ok(Ticket {
-            wire: self.clone(),
-            recorded: Recorded {
-                at: jiff::Timestamp::now().to_string(),
-                service: service.to_owned(),
-                operation: operation.to_owned(),
-                write,
-                step: asker.step.to_string(),
-                resource: asker.resource.to_string(),
-                status: String::new(),
-                ms: 0,
-            },
-            began: Instant::now(),
-            number,
-        })
+        let recorded = Recorded {
+            at: jiff::Timestamp::now().to_string(),
+            service: service.to_owned(),
+            operation: operation.to_owned(),
+            write,
+            step: asker.step.to_string(),
+            resource: asker.resource.to_string(),
+            status: String::new(),
+            ms: 0,
+        };
+        self.before_record(&asker.step);
+        let dies_at = self.0.crash.as_ref().filter(|crash| crash.means(&recorded)).map(|crash| crash.point);
+        if dies_at == Some(Point::Before) {
+            die();
+        }
+        Ok(Ticket { wire: self.clone(), recorded, began: Instant::now(), dies_at })
     }
 
     /// Calls so far: (reads, writes).
@@ -144,25 +188,38 @@ impl Wire {
         (self.0.counts.reads.load(Ordering::Relaxed), self.0.counts.writes.load(Ordering::Relaxed))
     }
 
-    /// The engine calls this between an answer and its record.
-    pub fn before_record(&self) {
-        self.die_at(Point::Unrecorded, self.0.calls.load(Ordering::SeqCst));
-    }
-
-    fn die_at(&self, instant: Point, number: u64) {
-        if self.0.crash == Some((instant, number)) {
-            // The same as `kill -9`: no destructor runs, nothing is flushed.
-            let me = std::process::id().to_string();
-            let _ = std::process::Command::new("kill").args(["-9", &me]).status();
-            std::process::abort();
+    /// Called between an answer that `step` got and its record, and before the step's next call.
+    pub fn before_record(&self, step: &str) {
+        if self.0.crash.as_ref().is_some_and(|crash| crash.is_armed(step)) {
+            die();
         }
     }
+}
+
+/// The same as `kill -9`: no destructor runs, nothing is flushed.
+fn die() {
+    let me = std::process::id().to_string();
+    let _ = std::process::Command::new("kill").args(["-9", &me]).status();
+    std::process::abort();
 }
 
 impl Ticket {
     /// The answer came (`200`, or the cloud's error code), or no answer will come (`no reply`).
     pub fn answered(mut self, status: &str) {
-        self.wire.die_at(Point::Answered, self.number);
+        if self.dies_at == Some(Point::Answered) {
+            die();
+        }
+        self.note(status);
+        if self.dies_at == Some(Point::Unrecorded) {
+            // Calls that no step asked for have no record to come.
+            if self.recorded.step.is_empty() {
+                die();
+            }
+            self.wire.0.crash.iter().for_each(|crash| crash.arm(&self.recorded.step));
+        }
+    }
+
+    fn note(&mut self, status: &str) {
         let Some(record) = &self.wire.0.record else { return };
         self.recorded.ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         status.clone_into(&mut self.recorded.status);
@@ -176,19 +233,11 @@ impl Ticket {
     }
 }
 
-fn crash_point() -> Option<(Point, u64)> {
+fn crash_point() -> Option<Crash> {
     if !cfg!(debug_assertions) {
         return None;
     }
-    let wanted = std::env::var(CRASH_VARIABLE).ok()?;
-    let (instant, number) = wanted.split_once(':')?;
-    let instant = match instant {
-        "before" => Point::Before,
-        "answered" => Point::Answered,
-        "unrecorded" => Point::Unrecorded,
-        _ => return None,
-    };
-    Some((instant, number.parse().ok()?))
+    Crash::from_text(&std::env::var(CRASH_VARIABLE).ok()?)
 }
 
 #[cfg(test)]
@@ -226,5 +275,20 @@ mod tests {
         assert_eq!(line["operation"], "CreateVpc");
         assert_eq!(line["write"], true);
         assert_eq!(line["status"], "200");
+    }
+
+    #[test]
+    fn crash_points_count_all_calls_or_those_of_a_name() {
+        let wire = wire(true);
+        let vpc = wire.begin("ec2", "CreateVpc", true).unwrap();
+        let any = Crash::from_text("before:2").unwrap();
+        assert!(!any.means(&vpc.recorded) && any.means(&vpc.recorded) && !any.means(&vpc.recorded));
+        let named = Crash::from_text("unrecorded:1 ec2 CreateVpc").unwrap();
+        assert!(named.means(&vpc.recorded));
+        let other = Crash::from_text("answered:1 ec2 CreateVpc network aws::ec2::vpc/gitpod").unwrap();
+        assert!(!other.means(&vpc.recorded));
+        assert!(Crash::from_text("answered:1 ec2 Create*").unwrap().means(&vpc.recorded));
+        named.arm("network");
+        assert!(named.is_armed("network") && !named.is_armed("cluster"));
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     Engine, asked_by,
-    converge::poll_interval,
     planned::{Planned, Verdict},
     retry::{Policy, retried},
+    settle::poll_interval,
 };
 use crate::{
     bind::{AnyAction, AnyComposite, AnyLookup, AnyWait, Binding, Polled, Todo},

@@ -3,7 +3,8 @@
 use super::{
     Engine, asked_by,
     planned::Verdict,
-    retry::{CONSISTENCY_WINDOW, Policy, is_ambiguous, retried},
+    retry::{Policy, is_ambiguous, retried},
+    settle::{read, settled},
 };
 use crate::{
     bind::{AnyResource, Change, Effect, Ownership, Readiness, ResourceMeta},
@@ -13,10 +14,7 @@ use crate::{
     value::{has_unknown, shown},
 };
 use serde_json::Value;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// Looks after a create whose reply was lost: this many, [`LOOK_AGAIN`] apart, before it is made once more.
 const LOOKS_AFTER_LOST_REPLY: u32 = 4;
@@ -102,7 +100,7 @@ impl Declared<'_> {
                 self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
                 Ok((self.created().await?, true, Verdict::Replace))
             }
-            Status::Created | Status::Ready | Status::Updating => match self.read(&record.outputs).await? {
+            Status::Created | Status::Ready | Status::Updating => match self.read_recorded(record).await? {
                 Some(found) => self.unless_broken(record, found).await,
                 None => {
                     // Deleted by hand: what the log says is no longer so.
@@ -183,6 +181,11 @@ impl Declared<'_> {
     async fn found_after_doubt(&self, looks: u32) -> Result<Option<Value>> {
         for look in 1..=looks {
             if let Some(found) = self.find().await? {
+                let tagless = self.kind.tags(&found)?.is_some_and(|tags| tags.is_empty());
+                if self.meta.ownership == Ownership::Tags && tagless {
+                    // Made by us and not yet tagged, or by others: its create tells which.
+                    return Ok(None);
+                }
                 let known = self.meta.ownership != Ownership::Tags || self.is_ours(&found)?;
                 return if known || self.adopt { Ok(Some(found)) } else { Err(self.not_ours()) };
             }
@@ -195,6 +198,25 @@ impl Declared<'_> {
 
     pub(super) async fn read(&self, last: &Value) -> Result<Option<Value>> {
         read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await
+    }
+
+    /// What was made moments before a run died may not be visible to the next one at once.
+    async fn read_recorded(&self, record: &Resource) -> Result<Option<Value>> {
+        if record.status == Status::Created {
+            return self.read_fresh(&record.outputs).await;
+        }
+        self.read(&record.outputs).await
+    }
+
+    /// Reads what was just made or changed: several times, because it may not be visible yet.
+    async fn read_fresh(&self, last: &Value) -> Result<Option<Value>> {
+        for _ in 1..LOOKS_AFTER_LOST_REPLY {
+            if let Some(found) = self.read(last).await? {
+                return Ok(Some(found));
+            }
+            self.cx.sleep(LOOK_AGAIN).await?;
+        }
+        self.read(last).await
     }
 
     /// Writes the intent, then makes the object.
@@ -325,8 +347,9 @@ impl Declared<'_> {
         retried(&self.cx, Policy::FRESH, || self.kind.update(&self.cx, &self.args, observed, changes))
             .await
             .map_err(|error| error.context(format!("cannot change `{}`", self.address)))?;
-        self.engine.run.wire.before_record();
-        let again = read(&self.cx, self.kind.as_ref(), observed, Policy::FRESH)
+        self.engine.run.wire.before_record(&self.step);
+        let again = self
+            .read_fresh(observed)
             .await?
             .ok_or_else(|| Error::failed(format!("`{}` was deleted while it was changed", self.address)))?;
         let again = self.settled(again, true).await?;
@@ -337,57 +360,6 @@ impl Declared<'_> {
         self.cx.sleep(Duration::from_secs(2)).await?;
         Ok(self.read(&again).await?.unwrap_or(again))
     }
-}
-
-/// Reads with retries; `NotFound` is an answer.
-pub(super) async fn read(cx: &Cx, kind: &dyn AnyResource, last: &Value, policy: Policy) -> Result<Option<Value>> {
-    retried(cx, policy, || async {
-        match kind.read(cx, last).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            other => other,
-        }
-    })
-    .await
-}
-
-/// Waits until `observed` can be used, reading it again and again.
-pub(super) async fn settled(cx: &Cx, kind: &dyn AnyResource, mut observed: Value, fresh: bool) -> Result<Value> {
-    let meta = kind.meta();
-    let began = Instant::now();
-    let deadline = cx.run.pace.scaled(Duration::from_secs(meta.timeout_s)).max(Duration::from_secs(20));
-    let invisible_until = cx.run.pace.scaled(CONSISTENCY_WINDOW).max(Duration::from_secs(2));
-    loop {
-        let why = match kind.readiness(&observed)? {
-            Readiness::Ready => return Ok(observed),
-            Readiness::Broken(why) => {
-                return Err(Error::failed(format!("`{}` failed", cx.address)).because(why).hint(
-                    "repair the cause, then run the same command again: it is deleted and made again unless it worked before",
-                ));
-            }
-            Readiness::Pending(why) => why,
-        };
-        if began.elapsed() > deadline {
-            return Err(Error::new(
-                Class::TimedOut,
-                format!("`{}` was not ready after {} s", cx.address, meta.timeout_s),
-            )
-            .because(why)
-            .hint("run the same command again: it goes on waiting where it stopped"));
-        }
-        cx.say(&format!("waiting: {why}"));
-        cx.sleep(poll_interval(meta.poll_s, began.elapsed(), cx)).await?;
-        match read(cx, kind, &observed, Policy::CALL).await? {
-            Some(again) => observed = again,
-            None if fresh && began.elapsed() < invisible_until => {}
-            None => return Err(Error::failed(format!("`{}` went away while it was waited for", cx.address))),
-        }
-    }
-}
-
-/// The first looks come sooner: much is ready at once.
-pub(super) fn poll_interval(poll_s: u64, waited: Duration, cx: &Cx) -> Duration {
-    let full = Duration::from_secs(poll_s);
-    if waited < cx.run.pace.scaled(full) { full / 4 } else { full }
 }
 
 /// A token that no other create has ever had. It is written down before it is used, and never made again for the same create.

@@ -2,6 +2,7 @@
 //!
 //! - [`graph`](crate::graph) says which step may run when, [`schedule`] runs them;
 //! - [`converge`] is what a declaration does, [`planning`] what it does in a plan, [`replace`] and [`destroy`] take away;
+//! - [`settle`] reads an object and waits until it can be used;
 //! - [`calls`] is everything that is no resource: look-ups, waits, actions, composites;
 //! - [`retry`] decides which failures pass.
 //!
@@ -16,6 +17,7 @@ pub mod planning;
 pub mod remove;
 pub mod retry;
 pub mod schedule;
+pub mod settle;
 pub mod steps;
 
 use crate::{
@@ -152,7 +154,7 @@ impl Engine {
 
     /// Appends to the log; between an answer and its record a test may make the process die.
     async fn record(&self, events: Vec<state::Event>) -> Result<()> {
-        self.run.wire.before_record();
+        self.run.wire.before_record(&ASKED_BY.try_with(|asker| asker.step.clone()).unwrap_or_default());
         self.log.append(events).await
     }
 

@@ -2,9 +2,10 @@
 
 use super::{
     Engine, asked_by,
-    converge::{Declared, poll_interval, read},
+    converge::Declared,
     planned::Verdict,
     retry::{Policy, retried},
+    settle::{poll_interval, read},
 };
 use crate::{
     bind::{AnyResource, Change, Readiness},
@@ -105,7 +106,9 @@ impl Engine {
             };
             let found = retried(cx, Policy::CALL, find).await?;
             let tagged = found.as_ref().map(|found| kind.tags(found)).transpose()?.flatten();
-            let theirs = tagged.is_some_and(|tags| tags.get(crate::cx::TAG_STACK) != Some(&cx.run.stack));
+            // It was not there when the intent was written: without any tag it is ours, made and not yet tagged.
+            let theirs =
+                tagged.is_some_and(|tags| !tags.is_empty() && tags.get(crate::cx::TAG_STACK) != Some(&cx.run.stack));
             found.filter(|_| !theirs)
         } else {
             read(cx, kind.as_ref(), &resource.outputs, Policy::CALL).await?

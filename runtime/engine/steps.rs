@@ -217,6 +217,7 @@ impl<'a> Pass<'a> {
                 }
             }
         };
+        self.engine.run.wire.before_record(&step.name);
         self.write(vec![state::Event::StepDone {
             step: step.name.clone(),
             outputs: outcome.output.clone(),
