@@ -2,6 +2,9 @@
 
 pub mod servers;
 
+pub mod plain;
+pub mod world;
+
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},

@@ -1,0 +1,310 @@
+//! `kill -9` at every API call of the shipped playbook, before it is sent, after it was answered, and before the answer is
+//! recorded; then the same command again, which has to end as if nothing had happened.
+//!
+//! Calls are told apart by service, operation, step, resource and how many of the kind came before, so that a point means
+//! the same in every run. Points are strung on chains: the process that goes on after one kill meets the next one. What
+//! a chain does not reach, because it happened earlier than in the undisturbed run, is tried alone.
+//!
+//! Each write is met at all three instants. A read leaves the clouds as they are at any of them, so each is met at one, the
+//! instants taking turns. `GITPOD_PLAY_CRASH_ALL=1` meets every call at all three, each point in a world of its own;
+//! `GITPOD_PLAY_CRASH_STRIDE=N` tries only every N-th chain.
+
+use crate::support::{
+    ALLOW_DATABASE, AWS, Place,
+    plain::text,
+    world::{World, differences},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    process::Command,
+    sync::{Mutex, atomic::{AtomicUsize, Ordering}},
+    time::Instant,
+};
+
+const INSTANTS: [&str; 3] = ["before", "answered", "unrecorded"];
+/// Kills of one world before its end state is looked at.
+const KILLS_A_CHAIN: usize = 12;
+/// How often a point that was not reached is tried alone.
+const TRIES_ALONE: usize = 3;
+/// Failures that are shown, differences of each, and characters of each of these.
+const SHOWN: usize = 4;
+const LINE: usize = 2000;
+
+/// Where a process is killed, as the program's variable takes it.
+type Point = String;
+
+/// A call of an undisturbed run.
+struct Call {
+    /// As a point has it.
+    name: String,
+    write: bool,
+}
+
+/// What an undisturbed run left.
+#[derive(PartialEq)]
+struct EndState {
+    objects: Vec<String>,
+    recorded: Vec<String>,
+}
+
+impl EndState {
+    fn of(world: &World) -> Self {
+        Self { objects: world.objects(), recorded: world.recorded() }
+    }
+
+    fn unlike(&self, other: &Self) -> Vec<String> {
+        let recorded = differences(&self.recorded, &other.recorded);
+        differences(&self.objects, &other.objects).into_iter().chain(recorded).collect()
+    }
+}
+
+/// One verb: its arguments, its points, what it ends with.
+struct Verb {
+    args: Vec<&'static str>,
+    points: Vec<Point>,
+    end: EndState,
+}
+
+fn run_args() -> Vec<&'static str> {
+    vec!["run", AWS, "--pace", "max", "--yes"]
+}
+
+fn destroy_args() -> Vec<&'static str> {
+    vec!["destroy", AWS, "--pace", "max", "--yes", ALLOW_DATABASE[0], ALLOW_DATABASE[1]]
+}
+
+/// Plays a verb without disturbance and records its calls, by the name that a point has for them.
+fn undisturbed(world: &World, args: &[&'static str]) -> Result<Vec<Call>, String> {
+    let file = format!("{}.jsonl", args[0]);
+    let ended = world.play(&[args, &["--record", &file]].concat(), &[]);
+    if ended.code != 0 {
+        return Err(format!("an undisturbed `{}` failed: {}", args[0], ended.stderr));
+    }
+    let mut calls = world.place.calls(&file);
+    calls.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+    Ok(calls.iter().map(|call| Call { name: named(call), write: call["write"] == true }).collect())
+}
+
+/// `service operation step resource`; what is generated ends it.
+fn named(call: &Value) -> String {
+    let parts = ["service", "operation", "step", "resource"].map(|part| call[part].as_str().unwrap_or_default());
+    let name = text(&parts.join(" "));
+    match name.split_once('#') {
+        Some((begin, _)) => format!("{begin}*"),
+        None => name.trim_end().to_owned(),
+    }
+}
+
+/// The points of the calls that both of two undisturbed runs made: how often is asked whether something is ready depends
+/// on the machine.
+fn points(one: &[Call], other: &[Call], all: bool) -> Vec<Point> {
+    let count = |calls: &[Call], name: &str| calls.iter().filter(|it| it.name == name).count();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let (mut points, mut reads) = (Vec::new(), 0);
+    for Call { name, write } in one {
+        let nth = seen.entry(name).or_default();
+        *nth += 1;
+        if *nth > count(other, name) {
+            continue;
+        }
+        reads += usize::from(!write);
+        let met = if *write || all { &INSTANTS[..] } else { std::slice::from_ref(&INSTANTS[reads % 3]) };
+        points.extend(met.iter().map(|instant| format!("{instant}:{nth} {name}")));
+    }
+    points
+}
+
+/// What was found wrong, and what was not reached.
+#[derive(Default)]
+struct Found {
+    killed: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+    unreached: Mutex<Vec<Point>>,
+}
+
+impl Found {
+    fn wrong(&self, words: String) {
+        self.wrong.lock().expect("no panic").push(words);
+    }
+
+    /// Kills `verb` at each of `chain`, lets it end, and compares. Whether the world is still of use.
+    fn strain(&self, world: &World, verb: &Verb, chain: &[Point]) -> bool {
+        let after = |at: usize| format!("`{}` after kills at {:#?}", verb.args[0], &chain[..at.min(chain.len())]);
+        for (at, point) in chain.iter().enumerate() {
+            let ended = world.play(&verb.args, &[("GITPOD_PLAY_CRASH_AT", point)]);
+            match ended.code {
+                -1 => drop(self.killed.fetch_add(1, Ordering::SeqCst)),
+                0 => {
+                    self.unreached.lock().expect("no panic").extend(chain[at..].iter().cloned());
+                    break;
+                }
+                code => {
+                    self.wrong(format!("{}, on the way to {point}: exit {code}\n{}", after(at), ended.stderr));
+                    return false;
+                }
+            }
+        }
+        let ended = world.play(&verb.args, &[]);
+        if ended.code != 0 {
+            self.wrong(format!("{}: exit {}\n{}", after(chain.len()), ended.code, ended.stderr));
+            return false;
+        }
+        let unlike = verb.end.unlike(&EndState::of(world));
+        if !unlike.is_empty() {
+            let unlike: Vec<String> = unlike.iter().take(SHOWN).map(|line| line.chars().take(LINE).collect()).collect();
+            self.wrong(format!("{}: the end is another\n{}", after(chain.len()), unlike.join("\n")));
+            return false;
+        }
+        if verb.args[0] == "run"
+            && let Some(odd) = odd_secrets(world)
+        {
+            self.wrong(format!("{}: {odd}", after(chain.len())));
+        }
+        true
+    }
+}
+
+/// What is wrong with the secrets that were handed out, if anything.
+fn odd_secrets(world: &World) -> Option<String> {
+    let decoded = |data: &Value, key: &str| {
+        let bytes = STANDARD.decode(data[key].as_str().unwrap_or_default()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let aws = world.admin("GET", "state", "");
+    let keys: Vec<&Value> = aws["/iam.key"].as_object()?.values().collect();
+    let [key] = keys[..] else { return Some(format!("{} access keys", keys.len())) };
+    let storage = world.secret("storage-s3");
+    let (id, secret) = (decoded(&storage, "accessKeyId"), decoded(&storage, "secretAccessKey"));
+    if key["AccessKeyId"] != id.as_str() || key["SecretAccessKey"] != secret.as_str() {
+        return Some(format!("the access key in the cluster, `{id}`, is not the user's: {}", key["AccessKeyId"]));
+    }
+    let instance = aws["eu-west-1/rds.instance"].as_object()?.values().next()?;
+    let password = decoded(&world.secret("database"), "password");
+    if instance["_password"] != password.as_str() || password.is_empty() {
+        return Some("the database's password is not the one in the cluster".to_owned());
+    }
+    let kept = revealed(&world.place, "random::password/database");
+    (kept != password).then(|| "the recorded password is not the database's".to_owned())
+}
+
+/// A secret of the stack, by `state reveal` on a terminal (`script` lends one).
+fn revealed(place: &Place, name: &str) -> String {
+    let ours = place.command(&[]);
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{} state reveal {name}", ours.get_program().to_string_lossy()), "/dev/null"]);
+    command.current_dir(place.path()).stdin(std::process::Stdio::null());
+    command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.output().expect("script(1) is there: install the package bsdutils");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Every `chains`-th point to the same chain.
+fn strung(points: &[Point], chains: usize) -> Vec<Vec<Point>> {
+    (0..chains).map(|chain| points.iter().skip(chain).step_by(chains).cloned().collect()).collect()
+}
+
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Does `work` for each of `items`, on one thread more than there are processors.
+fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from) + 1;
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    work(item);
+                }
+            });
+        }
+    });
+}
+
+/// Two worlds without disturbance: what both end with, and the points of both verbs.
+fn references(all: bool) -> [Verb; 2] {
+    let worlds: Vec<(Vec<Call>, EndState, Vec<Call>, EndState)> = (0..2)
+        .map(|_| {
+            let world = World::new();
+            let run = undisturbed(&world, &run_args()).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(odd_secrets(&world), None);
+            let made = EndState::of(&world);
+            let destroy = undisturbed(&world, &destroy_args()).unwrap_or_else(|error| panic!("{error}"));
+            let gone = EndState::of(&world);
+            (run, made, destroy, gone)
+        })
+        .collect();
+    let [(run, made, destroy, gone), (run_again, made_again, destroy_again, gone_again)] =
+        <[_; 2]>::try_from(worlds).unwrap_or_else(|_| unreachable!("two worlds"));
+    assert_eq!(made.unlike(&made_again), Vec::<String>::new(), "two undisturbed runs end alike");
+    assert_eq!(gone.unlike(&gone_again), Vec::<String>::new(), "two undisturbed destroys end alike");
+    assert_eq!(gone.recorded, Vec::<String>::new());
+    let (run_points, destroy_points) = (points(&run, &run_again, all), points(&destroy, &destroy_again, all));
+    [
+        Verb { args: run_args(), points: run_points, end: made },
+        Verb { args: destroy_args(), points: destroy_points, end: gone },
+    ]
+}
+
+#[test]
+fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
+    let began = Instant::now();
+    let alone = number("GITPOD_PLAY_CRASH_ALL") == Some(1);
+    let verbs = references(alone);
+    let [run, destroy] = &verbs;
+    let chains = if alone { run.points.len().max(destroy.points.len()) } else { run.points.len() / KILLS_A_CHAIN + 1 };
+    let stride = number("GITPOD_PLAY_CRASH_STRIDE").unwrap_or(1).max(1);
+    let strung: Vec<(Vec<Point>, Vec<Point>)> =
+        strung(&run.points, chains).into_iter().zip(strung(&destroy.points, chains)).step_by(stride).collect();
+    let found = [Found::default(), Found::default()];
+    on_all_processors(&strung, |(running, destroying)| {
+        let world = World::new();
+        if found[0].strain(&world, run, running) {
+            found[1].strain(&world, destroy, destroying);
+        }
+    });
+    for _ in 0..TRIES_ALONE {
+        for (at, verb) in verbs.iter().enumerate() {
+            let missed = std::mem::take(&mut *found[at].unreached.lock().expect("no panic"));
+            on_all_processors(&missed, |point| {
+                let world = World::new();
+                if at == 1 && world.play(&run.args, &[]).code != 0 {
+                    found[1].wrong("an undisturbed run failed".to_owned());
+                }
+                found[at].strain(&world, verb, std::slice::from_ref(point));
+            });
+        }
+    }
+    if stride > 1 {
+        println!("crash: of {} chains every {stride}th; all points: {} + {}", chains, run.points.len(), destroy.points.len());
+    }
+    report(&found, &strung, began);
+}
+
+/// Whether the point is a read that was made before in the same run.
+fn is_further_look(point: &str) -> bool {
+    let words: Vec<&str> = point.split([':', ' ']).collect();
+    let [_, nth, _, operation, ..] = words[..] else { return false };
+    let reads = ["GET", "Describe", "Get", "List", "Head"].iter().any(|begin| operation.starts_with(begin));
+    reads && nth != "1"
+}
+
+fn report(found: &[Found; 2], strung: &[(Vec<Point>, Vec<Point>)], began: Instant) {
+    let tried = [strung.iter().map(|it| it.0.len()).sum::<usize>(), strung.iter().map(|it| it.1.len()).sum()];
+    let mut unreached: Vec<Point> = Vec::new();
+    for (at, verb) in ["run", "destroy"].iter().enumerate() {
+        let missed = found[at].unreached.lock().expect("no panic").clone();
+        // A second look at something that was ready at the first one this time is no call of the run.
+        let (looks, others): (Vec<Point>, Vec<Point>) = missed.into_iter().partition(|point| is_further_look(point));
+        println!("crash: {} of {} points ({verb})", found[at].killed.load(Ordering::SeqCst), tried[at] - looks.len());
+        looks.iter().for_each(|look| println!("crash: was ready before: {look}"));
+        unreached.extend(others);
+    }
+    println!("crash: {} worlds, {} s", strung.len(), began.elapsed().as_secs());
+    let wrong: Vec<String> = found.iter().flat_map(|it| it.wrong.lock().expect("no panic").clone()).collect();
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(SHOWN)].join("\n\n"));
+    assert_eq!(unreached, Vec::<Point>::new(), "never reached");
+}
