@@ -116,6 +116,40 @@ fn points(one: &[Call], other: &[Call], all: bool) -> Vec<Point> {
     points
 }
 
+/// Creates of which the log knows the intent only when the process dies.
+const HALF_MADE: [&str; 10] = [
+    "s3 CreateBucket*",
+    "iam CreateUser*",
+    "iam CreateAccessKey*",
+    "ec2 CreateVpc*",
+    "ec2 AllocateAddress*",
+    "ec2 CreateNatGateway*",
+    "eks CreateCluster*",
+    "eks CreateNodegroup*",
+    "rds CreateDBInstance*",
+    "route53 CreateHostedZone*",
+];
+
+#[test]
+fn what_was_half_made_can_be_destroyed() {
+    let nothing = World::new().objects();
+    let wrong = Mutex::new(Vec::new());
+    on_all_processors(&HALF_MADE, |call| {
+        let world = World::new();
+        let killed = world.play(&run_args(), &[("GITPOD_PLAY_CRASH_AT", &format!("answered:1 {call}"))]);
+        let destroyed = world.play(&destroy_args(), &[]);
+        // A database that worked leaves its last snapshot.
+        let left: Vec<String> =
+            differences(&nothing, &world.objects()).into_iter().filter(|line| !line.starts_with("+ rds.")).collect();
+        if (killed.code, destroyed.code) != (-1, 0) || !left.is_empty() || !world.recorded().is_empty() {
+            let codes = (killed.code, destroyed.code);
+            wrong.lock().expect("no panic").push(format!("{call}: {codes:?}\n{}\n{left:#?}", destroyed.stderr));
+        }
+    });
+    let wrong = wrong.into_inner().expect("no panic");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
 /// What was found wrong, and what was not reached.
 #[derive(Default)]
 struct Found {
