@@ -7,7 +7,10 @@ use crate::{
     error::{Class, Error, Result},
 };
 use sha2::{Digest as _, Sha256};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use url::Url;
 
 /// Seconds until a connection must stand.
@@ -56,7 +59,8 @@ pub fn ensure_crypto() {
 pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched> {
     let expected = expected.map(|text| checked_digest(text)).transpose()?;
     if !url.contains("://") {
-        return read_local(cx, url).and_then(|content| verified(url, content, expected.as_deref()));
+        return read_local(&cx.run.playbook_folder, url)
+            .and_then(|content| verified(url, content, expected.as_deref()));
     }
     let address = checked_url(url, expected.is_some())?;
     if let Some(base) = cx.run.endpoints.get(STAND_INS) {
@@ -129,10 +133,18 @@ fn verified(url: &str, content: Vec<u8>, expected: Option<&str>) -> Result<Fetch
     Ok(Fetched { content, sha256, stand_in: false })
 }
 
-fn read_local(cx: &Cx, path: &str) -> Result<Vec<u8>> {
-    let full = cx.run.playbook_folder.join(path);
-    std::fs::read(&full)
-        .map_err(|mistake| Error::usage(format!("cannot read `{}`", full.display())).because(mistake.to_string()))
+/// A file in the playbook's folder or below; symbolic links do not lead out of it.
+fn read_local(folder: &Path, path: &str) -> Result<Vec<u8>> {
+    let full = folder.join(path);
+    let unreadable = |mistake: std::io::Error| {
+        Error::usage(format!("cannot read `{}`", full.display())).because(mistake.to_string())
+    };
+    let real = full.canonicalize().map_err(unreadable)?;
+    if !real.starts_with(folder.canonicalize().map_err(unreadable)?) {
+        return Err(Error::usage(format!("`{path}` lies outside the playbook's folder"))
+            .hint("put the file beside the playbook, and give its path from there"));
+    }
+    std::fs::read(&real).map_err(unreadable)
 }
 
 fn cached_at(cx: &Cx, url: &str) -> PathBuf {
@@ -140,7 +152,7 @@ fn cached_at(cx: &Cx, url: &str) -> PathBuf {
 }
 
 /// Written beside and renamed, so that a cut-off file is never found under its name.
-fn keep(path: &std::path::Path, content: &[u8]) -> std::io::Result<()> {
+fn keep(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -233,6 +245,24 @@ mod tests {
         let cause = error.cause.unwrap();
         assert!(cause.contains(&is) && cause.contains(&expected), "{cause}");
         assert!(verified("https://x.test/a.yaml", b"a: 2\n".to_vec(), Some(&expected)).is_ok());
+    }
+
+    #[test]
+    fn files_outside_the_folder_are_not_read() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("book");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("a.yaml"), "a").unwrap();
+        let secret = outside.path().join("secret");
+        std::fs::write(&secret, "s").unwrap();
+        std::os::unix::fs::symlink(&secret, folder.join("link")).unwrap();
+        assert_eq!(read_local(&folder, "a.yaml").unwrap(), b"a");
+        assert_eq!(read_local(&folder, "./a.yaml").unwrap(), b"a");
+        for path in ["../secret", "link", &secret.display().to_string()] {
+            let error = read_local(&folder, path).err().unwrap();
+            assert!(error.message.contains("outside"), "{error}");
+        }
+        assert!(read_local(&folder, "none").is_err());
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Destroy {
             super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
             return Ok(Exit::Done);
         }
-        let lease = session.runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+        let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
         let steps: BTreeSet<String> =

@@ -49,7 +49,7 @@ impl Run {
         let session = Session::open(&self.place, &self.script.playbook)?;
         let (playbook, host) = session::load(&self.script, &session.registry, false)?;
         let chosen = session::chosen(&playbook, self.step.as_deref())?;
-        let lease = session.runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+        let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
         if clouds.is_live() && !self.agreed_to_plan(&session, &clouds)? {

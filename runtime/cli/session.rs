@@ -115,6 +115,15 @@ impl Session {
         Ok(Self { runtime, registry: registry::all(), stack, state_folder, log, cancel: CancellationToken::new() })
     }
 
+    /// Takes the stack for this process. What was found about former holders is said.
+    pub fn take(&self) -> Result<state::Lease> {
+        let lease = self.runtime.block_on(self.log.acquire(state::Holder::here(super::run::command_line())))?;
+        for notice in self.log.notices() {
+            eprintln!("note: {notice}");
+        }
+        Ok(lease)
+    }
+
     /// The folder of this stack's files.
     pub fn folder(&self) -> PathBuf {
         self.state_folder.join(&self.stack)

@@ -99,7 +99,7 @@ impl State {
             What::Reveal { name } => return reveal(&session, &name),
             What::Rotate { recipients } => {
                 let runtime = &session.runtime;
-                let lease = runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+                let lease = session.take()?;
                 runtime.block_on(session.log.rotate(recipients))?;
                 runtime.block_on(session.log.release(lease))?;
                 print("all secrets are encrypted anew");
@@ -154,7 +154,7 @@ fn forget(session: &Session, address: &str, yes: bool) -> Outcome {
         }
     }
     let runtime = &session.runtime;
-    let lease = runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+    let lease = session.take()?;
     runtime.block_on(session.log.append(vec![Event::Forgotten { address: address.to_owned() }]))?;
     runtime.block_on(session.log.release(lease))?;
     print(&format!("forgotten: {address}"));

@@ -54,7 +54,7 @@ impl Watch {
     pub(super) fn carry_out(self) -> Outcome {
         let session = Session::open(&self.place, &self.script.playbook)?;
         let (playbook, host) = session::load(&self.script, &session.registry, false)?;
-        let lease = session.runtime.block_on(session.log.acquire(Holder::here(command_line())))?;
+        let lease = session.take()?;
         signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
         let mut watching = Watching { watch: &self, session: &session, clouds: &clouds, run: None };
