@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Class, Error},
-    state::{self, Event, Holder, S3Access, show},
+    state::{self, Event, S3Access, show},
 };
 use clap::{Args, Subcommand};
 use std::io::IsTerminal;

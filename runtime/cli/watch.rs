@@ -5,7 +5,7 @@ use super::{
     ask::{Answer, ask},
     clouds::Clouds,
     options::{Manner, Place, Reach, Script},
-    run::{command_line, reporter, started, summary},
+    run::{reporter, started, summary},
     session::{self, LateHost, Session, Wanted},
     show, signals,
 };
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     playbook::Playbook,
     report::{Event, Reporter, Silent, plan},
-    state::{self, Holder},
+    state,
 };
 use clap::Args;
 use notify::{RecursiveMode, Watcher};
