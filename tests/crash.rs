@@ -19,7 +19,10 @@ use serde_json::Value;
 use std::{
     collections::HashMap,
     process::Command,
-    sync::{Mutex, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -313,7 +316,12 @@ fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
         }
     }
     if stride > 1 {
-        println!("crash: of {} chains every {stride}th; all points: {} + {}", chains, run.points.len(), destroy.points.len());
+        println!(
+            "crash: of {} chains every {stride}th; all points: {} + {}",
+            chains,
+            run.points.len(),
+            destroy.points.len()
+        );
     }
     report(&found, &strung, began);
 }

@@ -13,8 +13,7 @@ use std::{
 };
 
 const RUN: [&str; 5] = ["run", AWS, "--pace", "max", "--yes"];
-const DESTROY: [&str; 7] =
-    ["destroy", AWS, "--pace", "max", "--yes", ALLOW_DATABASE[0], ALLOW_DATABASE[1]];
+const DESTROY: [&str; 7] = ["destroy", AWS, "--pace", "max", "--yes", ALLOW_DATABASE[0], ALLOW_DATABASE[1]];
 /// Seeds of every test run; `GITPOD_PLAY_FAULT_SEEDS=4,5,6` tries others.
 const SEEDS: [u64; 3] = [1, 2, 3];
 
@@ -120,7 +119,8 @@ fn the_same_create_sent_six_times_makes_one_object() {
     for ((service, operation, _), lost) in SENT_SIX_TIMES.iter().zip(lost_requests) {
         assert_eq!(lost, 5, "{service} {operation} is sent a sixth time");
     }
-    let lost_replies = made_through(&|reads| json!({ "drop_after": true, "not_found_for": (reads > 0).then_some(reads) }));
+    let lost_replies =
+        made_through(&|reads| json!({ "drop_after": true, "not_found_for": (reads > 0).then_some(reads) }));
     for ((service, operation, _), lost) in SENT_SIX_TIMES.iter().zip(lost_replies) {
         assert!(lost > 0, "no reply of {service} {operation} was lost");
         println!("faults: {service} {operation}, {lost} replies lost");
@@ -129,9 +129,7 @@ fn the_same_create_sent_six_times_makes_one_object() {
 
 /// Runs and destroys while this happens to the first five of each create; how often it happened.
 fn made_through(action: &dyn Fn(u32) -> Value) -> Vec<u64> {
-    let rule = |(service, operation, reads): &(&str, &str, u32)| {
-        json!({ "service": service, "operation": operation, "count": 5, "action": action(*reads) })
-    };
+    let rule = |(service, operation, reads): &(&str, &str, u32)| json!({ "service": service, "operation": operation, "count": 5, "action": action(*reads) });
     let world = faulty(&SENT_SIX_TIMES.iter().map(rule).collect());
     let mut runs = 0;
     loop {
@@ -174,7 +172,8 @@ fn what_failed_while_it_was_made_is_made_again_or_taken_down() {
 
 #[test]
 fn credentials_that_expire_in_mid_run_are_named_and_the_run_goes_on_later() {
-    let world = faulty(&json!([{ "service": "rds", "action": { "error": { "code": "ExpiredToken", "status": 403 } } }]));
+    let world =
+        faulty(&json!([{ "service": "rds", "action": { "error": { "code": "ExpiredToken", "status": 403 } } }]));
     let run = world.play(&RUN, &[]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stderr.contains("ExpiredToken") && run.stderr.contains("go on: gitpod-play run"), "{}", run.stderr);
@@ -290,7 +289,8 @@ fn a_full_disk_in_mid_run_loses_nothing() {
         let program = world.place.command(&[]).get_program().to_string_lossy().into_owned();
         let mut command = world.place.command(&[]);
         let limited = format!("ulimit -f 8; exec {program} {}", RUN.join(" "));
-        let environment: Vec<_> = command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+        let environment: Vec<_> =
+            command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
         command = std::process::Command::new("bash");
         command.args(["-c", &limited]).current_dir(world.place.path()).stdin(Stdio::null());
         command.envs(environment.into_iter().filter_map(|(name, value)| Some((name, value?))));

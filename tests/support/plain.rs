@@ -63,9 +63,9 @@ fn special(rest: &str) -> Option<(String, usize)> {
     }
     let dotted = span(|c| c.is_ascii_digit() || c == '.');
     if rest[..dotted].matches('.').count() == 3 && !rest[dotted..].starts_with('/') {
-        let port = rest[dotted..].strip_prefix(':').map_or(0, |port| {
-            1 + port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len())
-        });
+        let port = rest[dotted..]
+            .strip_prefix(':')
+            .map_or(0, |port| 1 + port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len()));
         return Some(("IP".to_owned(), dotted + port));
     }
     let host = span(|c| c.is_ascii_digit() || c == '-' || c == 'i' || c == 'p');

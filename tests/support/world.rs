@@ -12,13 +12,27 @@ use std::{
 const MEMORY: [&str; 3] = ["token", "r53.change", "eks.update"];
 /// Kubernetes objects that the simulation makes out of others, with names of its own.
 const DERIVED: [&str; 9] = [
-    "Pod", "ReplicaSet", "Event", "EndpointSlice", "Endpoints", "ControllerRevision", "CertificateRequest", "Order",
+    "Pod",
+    "ReplicaSet",
+    "Event",
+    "EndpointSlice",
+    "Endpoints",
+    "ControllerRevision",
+    "CertificateRequest",
+    "Order",
     "Challenge",
 ];
 /// Fields of Kubernetes objects that count writes, or say when they were.
 const COUNTERS: [&str; 9] = [
-    "resourceVersion", "uid", "generation", "creationTimestamp", "managedFields", "status", "healthCheckNodePort",
-    "nodePort", "deployment.kubernetes.io/revision",
+    "resourceVersion",
+    "uid",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "status",
+    "healthCheckNodePort",
+    "nodePort",
+    "deployment.kubernetes.io/revision",
 ];
 /// Fields of AWS objects that are generated, or say when they were changed.
 const GENERATED: [&str; 4] = ["_servers", "modifiedAt", "SecretAccessKey", "_password"];
@@ -107,7 +121,8 @@ impl World {
             }
         }
         let kubernetes = self.admin("GET", "kubernetes", "");
-        for object in kubernetes.as_object().expect("clusters").values().flat_map(|it| it.as_array().expect("objects")) {
+        for object in kubernetes.as_object().expect("clusters").values().flat_map(|it| it.as_array().expect("objects"))
+        {
             let kind = object["kind"].as_str().unwrap_or_default();
             if kind == "Secret" {
                 let keys: Vec<&String> = object["data"].as_object().into_iter().flatten().map(|(key, _)| key).collect();
@@ -135,7 +150,8 @@ impl World {
     /// What stands in the Kubernetes secret `gitpod/NAME`, as text by key.
     pub fn secret(&self, name: &str) -> Value {
         let clusters = self.admin("GET", "kubernetes", "");
-        let objects: Vec<&Value> = clusters.as_object().expect("clusters").values().filter_map(Value::as_array).flatten().collect();
+        let objects: Vec<&Value> =
+            clusters.as_object().expect("clusters").values().filter_map(Value::as_array).flatten().collect();
         let found = objects.iter().find(|it| it["kind"] == "Secret" && it["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no secret `{name}`"))["data"].clone()
     }
