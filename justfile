@@ -6,6 +6,3 @@ lint:
     cargo fmt --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo deny check
-
-bench:
-    cargo bench --locked
