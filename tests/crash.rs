@@ -135,6 +135,7 @@ const HALF_MADE: [&str; 10] = [
 
 #[test]
 fn what_was_half_made_can_be_destroyed() {
+    let _alone = crate::support::alone();
     let nothing = World::new().objects();
     let wrong = Mutex::new(Vec::new());
     on_all_processors(&HALF_MADE, |call| {
@@ -288,6 +289,7 @@ fn references(all: bool) -> [Verb; 2] {
 
 #[test]
 fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
+    let _alone = crate::support::alone();
     let began = Instant::now();
     let alone = number("GITPOD_PLAY_CRASH_ALL") == Some(1);
     let verbs = references(alone);

@@ -81,6 +81,7 @@ fn weather(seed: u64) -> Value {
 
 #[test]
 fn bad_weather_changes_nothing() {
+    let _alone = crate::support::alone();
     let asked = std::env::var("GITPOD_PLAY_FAULT_SEEDS").unwrap_or_default();
     let asked: Vec<u64> = asked.split(',').filter_map(|seed| seed.parse().ok()).collect();
     for seed in if asked.is_empty() { SEEDS.to_vec() } else { asked } {
@@ -115,6 +116,7 @@ const SENT_SIX_TIMES: [(&str, &str, u32); 10] = [
 
 #[test]
 fn the_same_create_sent_six_times_makes_one_object() {
+    let _alone = crate::support::alone();
     let lost_requests = made_through(&|_| json!({ "drop_before": true }));
     for ((service, operation, _), lost) in SENT_SIX_TIMES.iter().zip(lost_requests) {
         assert_eq!(lost, 5, "{service} {operation} is sent a sixth time");
@@ -148,6 +150,7 @@ fn made_through(action: &dyn Fn(u32) -> Value) -> Vec<u64> {
 
 #[test]
 fn what_failed_while_it_was_made_is_made_again_or_taken_down() {
+    let _alone = crate::support::alone();
     let rules = json!([
         { "service": "eks", "operation": "CreateCluster", "count": 1, "action": { "create_fails": "no room in the zone" } },
         { "service": "rds", "operation": "CreateDBInstance", "count": 1, "action": { "create_fails": "incompatible network" } },
@@ -172,6 +175,7 @@ fn what_failed_while_it_was_made_is_made_again_or_taken_down() {
 
 #[test]
 fn credentials_that_expire_in_mid_run_are_named_and_the_run_goes_on_later() {
+    let _alone = crate::support::alone();
     let world =
         faulty(&json!([{ "service": "rds", "action": { "error": { "code": "ExpiredToken", "status": 403 } } }]));
     let run = world.play(&RUN, &[]);
@@ -191,6 +195,7 @@ fn go_on(world: &World, stopped: &Ended) -> Ended {
 
 #[test]
 fn a_cloud_that_cannot_be_reached_is_an_error_in_bounded_time() {
+    let _alone = crate::support::alone();
     let world = World::new();
     let port = world.place.read(".gitpod-play/sandbox/k8s/port");
     // The certificate there is vouched for by an authority of its own.
@@ -230,6 +235,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn a_stopped_run_says_what_is_left_and_goes_on_from_there() {
+    let _alone = crate::support::alone();
     for signals in [&["INT"][..], &["TERM"], &["HUP"], &["INT", "INT"]] {
         let world = World::at_pace("60", &[]);
         let child = under_way(&world, &[]);
@@ -252,6 +258,7 @@ fn a_stopped_run_says_what_is_left_and_goes_on_from_there() {
 
 #[test]
 fn a_run_that_slept_past_its_lease_is_fenced() {
+    let _alone = crate::support::alone();
     let world = World::at_pace("60", &[]);
     let sleeper = under_way(&world, &[("GITPOD_PLAY_LEASE_S", "3")]);
     signal(&sleeper, "STOP");
@@ -278,6 +285,7 @@ fn a_run_that_slept_past_its_lease_is_fenced() {
 
 #[test]
 fn a_full_disk_in_mid_run_loses_nothing() {
+    let _alone = crate::support::alone();
     let world = World::new();
     let folder = world.place.path().join(".gitpod-play/aws");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -308,6 +316,7 @@ fn a_full_disk_in_mid_run_loses_nothing() {
 
 #[test]
 fn a_state_folder_that_cannot_be_written_stops_the_run_before_anything_is_made() {
+    let _alone = crate::support::alone();
     let world = World::new();
     let folder = world.place.path().join(".gitpod-play/aws");
     std::fs::create_dir_all(&folder).expect("a folder");

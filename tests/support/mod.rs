@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -17,6 +18,13 @@ use tempfile::TempDir;
 pub const AWS: &str = "playbooks/aws.rhai";
 /// What `destroy` has to be allowed: the database holds data by its nature.
 pub const ALLOW_DATABASE: [&str; 2] = ["--allow-delete", "gitpod-instance"];
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Held by tests that use all of the machine, or watch how long something takes: they would disturb each other.
+pub fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// An empty folder, with a home of its own, so that no test sees another's keys.
 pub struct Place {
