@@ -38,11 +38,11 @@ pub struct Policy {
 
 impl Policy {
     /// Reads and writes of things that exist.
-    pub const CALL: Self = Self { tries: 8, fresh: false, in_use_passes: false };
+    pub const CALL: Self = Self { tries: 12, fresh: false, in_use_passes: false };
     /// Calls about something that was made moments ago.
-    pub const FRESH: Self = Self { tries: 8, fresh: true, in_use_passes: false };
+    pub const FRESH: Self = Self { tries: 12, fresh: true, in_use_passes: false };
     /// Deletes.
-    pub const DELETE: Self = Self { tries: 8, fresh: false, in_use_passes: true };
+    pub const DELETE: Self = Self { tries: 12, fresh: false, in_use_passes: true };
 }
 
 /// Whether a failed write may have been done all the same.
