@@ -32,9 +32,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 a mistake in the playb
 
 /// Runs playbooks: scripts that provision and install a whole cloud architecture.
 ///
-/// The default target is a simulated cloud on this machine, which needs no account:
-///
-///     gitpod-play run playbooks/aws.rhai
+/// The default target is a simulated cloud on this machine, which needs no account: `gitpod-play run playbooks/aws.rhai`
 #[derive(Parser)]
 #[command(name = "gitpod-play", bin_name = "gitpod-play", version, max_term_width = 110, disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Cli {
