@@ -57,7 +57,7 @@ pub fn ensure_crypto() {
 /// [`Class::Usage`] for an address that is none, [`Class::Invalid`] for another digest than expected or a file over 10 MiB,
 /// [`Class::NotFound`] where the server says so, [`Class::Passing`] when it could not be reached.
 pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched> {
-    let expected = expected.map(|text| checked_digest(text)).transpose()?;
+    let expected = expected.map(checked_digest).transpose()?;
     if !url.contains("://") {
         return read_local(&cx.run.playbook_folder, url)
             .and_then(|content| verified(url, content, expected.as_deref()));

@@ -209,7 +209,7 @@ fn a_cloud_that_cannot_be_reached_is_an_error_in_bounded_time() {
         let began = Instant::now();
         let mut command = place.command(&[&RUN[..], &["--endpoint", endpoint]].concat());
         command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "of-no-value");
-        let run = ended(bounded(command, Duration::from_secs(120)));
+        let run = ended(bounded(command, Duration::from_mins(2)));
         assert_eq!(run.code, 1, "{endpoint}\n{}", run.stderr);
         assert!(run.stderr.contains(said), "{endpoint}: `{said}` is not in\n{}", run.stderr);
         println!("faults: {endpoint} is an error after {:.1} s", began.elapsed().as_secs_f64());
@@ -302,7 +302,7 @@ fn a_full_disk_in_mid_run_loses_nothing() {
         command = std::process::Command::new("bash");
         command.args(["-c", &limited]).current_dir(world.place.path()).stdin(Stdio::null());
         command.envs(environment.into_iter().filter_map(|(name, value)| Some((name, value?))));
-        ended(bounded(command, Duration::from_secs(240)))
+        ended(bounded(command, Duration::from_mins(4)))
     };
     assert_ne!(run.code, 0, "the disk was never full\n{}", run.stderr);
     if let Some(disk) = &disk {

@@ -78,7 +78,7 @@ impl World {
         }
         command.args(more);
         let shown = format!("{verb} {playbook} {}", more.join(" "));
-        let ended = ended(bounded(command, Duration::from_secs(120)));
+        let ended = ended(bounded(command, Duration::from_mins(2)));
         println!("{shown}: exit {}\n{}{}", ended.code, ended.stdout, ended.stderr);
         ended
     }
@@ -290,7 +290,7 @@ step("slow", |password| process::run(#{
     };
     let endpoint = format!("aws={}", moto.url);
     let run = ["run", "net.rhai", "--yes", "--allow-run", "sh", "--endpoint", &endpoint];
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let before = moto.ask("inventory", "");
 
     let first = command(&run).stdout(std::process::Stdio::null()).spawn().expect("the first run starts");

@@ -181,7 +181,7 @@ fn every_binding_has_a_manual() {
 fn every_function_of_scripts_has_a_manual() {
     let playbook = load("playbooks/aws.rhai", registry::all()).unwrap_or_else(|why| panic!("{}", shown(&why)));
     let known: BTreeSet<&str> =
-        FUNCTIONS.iter().flat_map(|(_, functions)| functions.iter().map(|function| function.name())).collect();
+        FUNCTIONS.iter().flat_map(|(_, functions)| functions.iter().map(gitpod_play::playbook::Function::name)).collect();
     let own = playbook.functions();
     assert!(own.contains("step") && own.contains("cidr_subnet"), "{own:?}");
     let missing: Vec<_> = own.iter().filter(|name| !known.contains(name.as_str())).collect();

@@ -100,12 +100,9 @@ impl Lab {
         }
         deleted.unwrap_or_else(|error| panic!("{address}: {error}"));
         for _ in 0..PATIENCE {
-            match resource.read(&cx, &seen).await.unwrap() {
-                Some(again) => seen = again,
-                None => {
-                    resource.delete(&cx, &seen).await.unwrap_or_else(|error| panic!("{address} again: {error}"));
-                    return;
-                }
+            if let Some(again) = resource.read(&cx, &seen).await.unwrap() { seen = again } else {
+                resource.delete(&cx, &seen).await.unwrap_or_else(|error| panic!("{address} again: {error}"));
+                return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -80,12 +80,9 @@ impl Clouds {
     #[cfg(feature = "sandbox")]
     async fn simulated(reach: &Reach, state_folder: &Path, mut endpoints: BTreeMap<String, String>) -> Result<Self> {
         let folder = folder(state_folder);
-        let (serving, served) = match serving(&folder) {
-            Some(serving) => (serving, None),
-            None => {
-                let (serving, served) = serve(&folder, reach, 0).await?;
-                (serving, Some(served))
-            }
+        let (serving, served) = if let Some(serving) = serving(&folder) { (serving, None) } else {
+            let (serving, served) = serve(&folder, reach, 0).await?;
+            (serving, Some(served))
         };
         endpoints.insert("aws".to_owned(), serving.aws_url.clone());
         endpoints.insert("aws.access_key_id".to_owned(), serving.access_key.clone());

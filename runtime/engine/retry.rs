@@ -21,9 +21,9 @@ const THROTTLES: [&str; 9] = [
 const FIRST_WAIT: Duration = Duration::from_millis(400);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Life time within which a fresh object may not be visible to every reader.
-pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(60);
+pub const CONSISTENCY_WINDOW: Duration = Duration::from_mins(1);
 /// Life time within which something that is being deleted may still be in use by what is being deleted beside it.
-pub const IN_USE_WINDOW: Duration = Duration::from_secs(900);
+pub const IN_USE_WINDOW: Duration = Duration::from_mins(15);
 
 /// How a call's failures are met.
 #[derive(Debug, Clone, Copy)]

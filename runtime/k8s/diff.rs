@@ -31,7 +31,7 @@ fn effect(kind: &str, path: &str) -> Effect {
     let refused = REPLACED.iter().filter(|(name, _)| *name == kind).flat_map(|(_, fields)| *fields);
     let below =
         |field: &&&str| path.strip_prefix(**field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    if refused.into_iter().any(|field| below(&&field)) { Effect::Replace } else { Effect::Update }
+    if refused.into_iter().any(|field| below(&field)) { Effect::Replace } else { Effect::Update }
 }
 
 /// What differs between the wanted manifest and the object.

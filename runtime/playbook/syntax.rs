@@ -163,7 +163,7 @@ mod tests {
             functions.iter().filter(|function| function.params.is_empty()).map(|f| f.body.len()).sum::<usize>(),
             2
         );
-        assert_eq!(functions.iter().map(|function| function.body.is_empty() as usize).sum::<usize>(), 1);
+        assert_eq!(functions.iter().map(|function| usize::from(function.body.is_empty())).sum::<usize>(), 1);
     }
 
     #[test]

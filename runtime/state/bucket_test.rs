@@ -58,7 +58,7 @@ impl World {
             .build()
             .unwrap();
         let root = object_store::path::Path::from("");
-        let signed = store.signed_url(http::Method::PUT, &root, Duration::from_secs(60)).await.unwrap();
+        let signed = store.signed_url(http::Method::PUT, &root, Duration::from_mins(1)).await.unwrap();
         let address = self.url.strip_prefix("http://").unwrap().trim_end_matches('/');
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(

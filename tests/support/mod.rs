@@ -77,7 +77,7 @@ impl Place {
 
     /// Runs the program; it may take four minutes.
     pub fn play(&self, args: &[&str]) -> Ended {
-        ended(bounded(self.command(args), Duration::from_secs(240)))
+        ended(bounded(self.command(args), Duration::from_mins(4)))
     }
 
     /// Runs the program, which has to succeed.
@@ -112,15 +112,12 @@ fn wait(child: Child, limit: Duration, shown: &str) -> Output {
     let waiter = std::thread::spawn(move || {
         let _ = sender.send(child.wait_with_output());
     });
-    match receiver.recv_timeout(limit) {
-        Ok(output) => {
-            waiter.join().expect("the waiting thread ends");
-            output.expect("the output can be read")
-        }
-        Err(_) => {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
-            panic!("not ended after {} s: {shown}", limit.as_secs());
-        }
+    if let Ok(output) = receiver.recv_timeout(limit) {
+        waiter.join().expect("the waiting thread ends");
+        output.expect("the output can be read")
+    } else {
+        let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        panic!("not ended after {} s: {shown}", limit.as_secs());
     }
 }
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// How long a server may live.
 const LIFETIME_S: u64 = 900;
 /// How long the packages, and the compilation of the control plane from nothing, may take.
-const MAKING: Duration = Duration::from_secs(1800);
+const MAKING: Duration = Duration::from_mins(30);
 /// Two tests of one process never make the same thing at once.
 static MAKES: Mutex<()> = Mutex::new(());
 
@@ -95,7 +95,7 @@ impl Moto {
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log file again")).stderr(log);
         let process = Process(command.spawn().expect("timeout(1) is there").id());
-        until("moto answers", Duration::from_secs(60), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        until("moto answers", Duration::from_mins(1), || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Self { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder }
     }
 
@@ -103,7 +103,7 @@ impl Moto {
     pub fn ask(&self, verb: &str, name: &str) -> Value {
         let mut command = Command::new(python());
         command.arg(ours("independent/cloud.py")).args([&self.url, verb, name]);
-        let told = ended(bounded(command, Duration::from_secs(60)));
+        let told = ended(bounded(command, Duration::from_mins(1)));
         assert_eq!(told.code, 0, "{verb} {name}: {}", told.stderr);
         serde_json::from_str(&told.stdout).expect("JSON")
     }
@@ -146,11 +146,11 @@ impl Kubelab {
         for name in ["API_PORT", "ETCD_PORT", "PEER_PORT", "KWOK_PORT"] {
             command.env(name, free_port().to_string());
         }
-        let started = ended(bounded(command, Duration::from_secs(120)));
+        let started = ended(bounded(command, Duration::from_mins(2)));
         let processes = processes(folder.path());
         assert_eq!(started.code, 0, "{}{}\nthis needs openssl and curl", started.stdout, started.stderr);
         let lab = Self { binary, folder, _processes: processes };
-        until("namespaces are there", Duration::from_secs(60), || lab.try_ask(&["get", "sa", "default"]).is_some());
+        until("namespaces are there", Duration::from_mins(1), || lab.try_ask(&["get", "sa", "default"]).is_some());
         lab
     }
 
@@ -173,13 +173,13 @@ impl Kubelab {
 
     /// What `kubectl` prints; nothing when it fails.
     pub fn try_ask(&self, args: &[&str]) -> Option<String> {
-        let told = ended(bounded(self.kubectl(args), Duration::from_secs(60)));
+        let told = ended(bounded(self.kubectl(args), Duration::from_mins(1)));
         (told.code == 0).then_some(told.stdout)
     }
 
     /// What `kubectl` prints.
     pub fn ask(&self, args: &[&str]) -> String {
-        let told = ended(bounded(self.kubectl(args), Duration::from_secs(60)));
+        let told = ended(bounded(self.kubectl(args), Duration::from_mins(1)));
         assert_eq!(told.code, 0, "kubectl {}: {}", args.join(" "), told.stderr);
         told.stdout
     }

@@ -73,7 +73,7 @@ impl World {
         command.stdout(Stdio::null()).stderr(log);
         let server = command.spawn().expect("the program starts");
         let mut url = String::new();
-        until("the simulated clouds are up", Duration::from_secs(120), || {
+        until("the simulated clouds are up", Duration::from_mins(2), || {
             let text = std::fs::read_to_string(&notice).unwrap_or_default();
             let serving: Value = serde_json::from_str(&text).unwrap_or_default();
             serving["aws_url"].as_str().inspect(|found| (*found).clone_into(&mut url)).is_some()

@@ -229,13 +229,10 @@ impl Resource for LaunchTemplate {
 async fn put_version(cx: &Cx, args: &LaunchTemplateArgs, observed: &LaunchTemplateObserved) -> Result<()> {
     let clients = clients(cx).await?;
     let newest = version(cx, &observed.id, "$Latest").await?;
-    let number = match newest.as_ref().filter(|newest| fits(args, newest)).and_then(|newest| newest.version_number) {
-        Some(number) => number,
-        None => {
-            let create = clients.ec2().create_launch_template_version().launch_template_id(&observed.id);
-            let told = create.launch_template_data(template_data::wanted(args)).send().await?;
-            made(told.launch_template_version.and_then(|version| version.version_number), "version")?
-        }
+    let number = if let Some(number) = newest.as_ref().filter(|newest| fits(args, newest)).and_then(|newest| newest.version_number) { number } else {
+        let create = clients.ec2().create_launch_template_version().launch_template_id(&observed.id);
+        let told = create.launch_template_data(template_data::wanted(args)).send().await?;
+        made(told.launch_template_version.and_then(|version| version.version_number), "version")?
     };
     let modify = clients.ec2().modify_launch_template().launch_template_id(&observed.id);
     modify.default_version(number.to_string()).send().await?;

@@ -138,8 +138,8 @@ fn standard_vcpus(instance: &Instance) -> i32 {
         return 0;
     }
     let options = instance.cpu_options();
-    let cores = options.and_then(|told| told.core_count()).unwrap_or(0);
-    cores * options.and_then(|told| told.threads_per_core()).unwrap_or(1)
+    let cores = options.and_then(aws_sdk_ec2::types::CpuOptions::core_count).unwrap_or(0);
+    cores * options.and_then(aws_sdk_ec2::types::CpuOptions::threads_per_core).unwrap_or(1)
 }
 
 #[cfg(test)]

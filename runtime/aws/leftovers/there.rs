@@ -31,49 +31,49 @@ async fn some_there(ec2: &Client, kind: &str, ids: &[String]) -> Result<Vec<Stri
     Ok(match kind {
         "vpc" => {
             let told = ec2.describe_vpcs().filters(by("vpc-id")).send().await?;
-            texts(told.vpcs(), |one| one.vpc_id())
+            texts(told.vpcs(), aws_sdk_ec2::types::Vpc::vpc_id)
         }
         "subnet" => {
             let told = ec2.describe_subnets().filters(by("subnet-id")).send().await?;
-            texts(told.subnets(), |one| one.subnet_id())
+            texts(told.subnets(), aws_sdk_ec2::types::Subnet::subnet_id)
         }
         "internet-gateway" => {
             let told = ec2.describe_internet_gateways().filters(by("internet-gateway-id")).send().await?;
-            texts(told.internet_gateways(), |one| one.internet_gateway_id())
+            texts(told.internet_gateways(), aws_sdk_ec2::types::InternetGateway::internet_gateway_id)
         }
         "natgateway" | "nat-gateway" => {
             let ask = ec2.describe_nat_gateways().filter(by("nat-gateway-id")).filter(states("state", &GATEWAY_STATES));
-            texts(ask.send().await?.nat_gateways(), |one| one.nat_gateway_id())
+            texts(ask.send().await?.nat_gateways(), aws_sdk_ec2::types::NatGateway::nat_gateway_id)
         }
         "elastic-ip" | "vpc-elastic-ip" => {
             let told = ec2.describe_addresses().filters(by("allocation-id")).send().await?;
-            texts(told.addresses(), |one| one.allocation_id())
+            texts(told.addresses(), aws_sdk_ec2::types::Address::allocation_id)
         }
         "route-table" => {
             let told = ec2.describe_route_tables().filters(by("route-table-id")).send().await?;
-            texts(told.route_tables(), |one| one.route_table_id())
+            texts(told.route_tables(), aws_sdk_ec2::types::RouteTable::route_table_id)
         }
         "security-group" => {
             let told = ec2.describe_security_groups().filters(by("group-id")).send().await?;
-            texts(told.security_groups(), |one| one.group_id())
+            texts(told.security_groups(), aws_sdk_ec2::types::SecurityGroup::group_id)
         }
         "security-group-rule" => {
             let told = ec2.describe_security_group_rules().filters(by("security-group-rule-id")).send().await?;
-            texts(told.security_group_rules(), |one| one.security_group_rule_id())
+            texts(told.security_group_rules(), aws_sdk_ec2::types::SecurityGroupRule::security_group_rule_id)
         }
         "launch-template" => templates(ec2, ids).await?,
         "instance" => {
             let ask = ec2.describe_instances().filters(by("instance-id"));
             let told = ask.filters(states("instance-state-name", &INSTANCE_STATES)).send().await?;
-            told.reservations().iter().flat_map(|one| texts(one.instances(), |one| one.instance_id())).collect()
+            told.reservations().iter().flat_map(|one| texts(one.instances(), aws_sdk_ec2::types::Instance::instance_id)).collect()
         }
         "volume" => {
             let told = ec2.describe_volumes().filters(by("volume-id")).send().await?;
-            texts(told.volumes(), |one| one.volume_id())
+            texts(told.volumes(), aws_sdk_ec2::types::Volume::volume_id)
         }
         "network-interface" => {
             let told = ec2.describe_network_interfaces().filters(by("network-interface-id")).send().await?;
-            texts(told.network_interfaces(), |one| one.network_interface_id())
+            texts(told.network_interfaces(), aws_sdk_ec2::types::NetworkInterface::network_interface_id)
         }
         _ => ids.to_vec(),
     })

@@ -49,7 +49,7 @@ fn a_playbook_declares_steps_settings_and_targets() {
     let second = &playbook.steps[1];
     assert_eq!(
         (second.timeout, second.retry, second.when, second.protect),
-        (Some(Duration::from_secs(5400)), 2, true, true)
+        (Some(Duration::from_mins(90)), 2, true, true)
     );
     assert_eq!(second.doc, "Makes the second one.");
     assert_eq!(playbook.steps[0].doc, "The first\nthing.");
