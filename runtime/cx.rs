@@ -79,10 +79,13 @@ pub struct Run {
     /// What scripts were allowed beyond the clouds.
     pub allowed: Allowed,
     /// Hears what a binding is doing or waiting for: (step, resource address, words).
-    pub heard: Box<dyn Fn(&str, &str, &str) + Send + Sync>,
+    pub heard: Heard,
     /// The clouds' clients, each kind made once.
     pub clients: Clients,
 }
+
+/// Hears (step, resource address, words).
+pub type Heard = Box<dyn Fn(&str, &str, &str) + Send + Sync>;
 
 /// Clients of any type, at most one of each.
 #[derive(Default)]

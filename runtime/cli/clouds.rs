@@ -80,7 +80,9 @@ impl Clouds {
     #[cfg(feature = "sandbox")]
     async fn simulated(reach: &Reach, state_folder: &Path, mut endpoints: BTreeMap<String, String>) -> Result<Self> {
         let folder = folder(state_folder);
-        let (serving, served) = if let Some(serving) = serving(&folder) { (serving, None) } else {
+        let (serving, served) = if let Some(serving) = serving(&folder) {
+            (serving, None)
+        } else {
             let (serving, served) = serve(&folder, reach, 0).await?;
             (serving, Some(served))
         };
@@ -119,8 +121,9 @@ pub fn serving(folder: &Path) -> Option<Serving> {
     let address = serving.aws_url.strip_prefix("http://")?;
     let address = address.parse().ok()?;
     let alive = std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).is_ok();
-    (alive && Path::new("/proc").join(serving.pid.to_string()).exists() || alive && !Path::new("/proc/self").exists())
-        .then_some(serving)
+    // Another process may have got the port of one that was killed; where there is no `/proc`, the port has to do.
+    let runs = Path::new("/proc").join(serving.pid.to_string()).exists() || !Path::new("/proc/self").exists();
+    (alive && runs).then_some(serving)
 }
 
 #[cfg(feature = "sandbox")]

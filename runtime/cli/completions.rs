@@ -13,6 +13,7 @@ pub struct Completions {
 }
 
 impl Completions {
+    #[expect(clippy::unnecessary_wraps, reason = "as every verb")]
     pub(super) fn carry_out(self) -> Outcome {
         clap_complete::generate(self.shell, &mut Cli::command(), "gitpod-play", &mut std::io::stdout());
         Ok(Exit::Done)

@@ -85,7 +85,7 @@ impl Destroy {
         let destroyed = engine.destroy(&addresses, usize::from(self.reach.jobs), handle);
         let exit = exit_of(&destroyed.outcome, stopped.load(Ordering::SeqCst));
         if exit == Exit::Done && self.step.is_none() {
-            self.forget_steps(&session)?;
+            Self::forget_steps(&session)?;
             handle.block_on(report_leftovers(&engine));
         }
         let written =
@@ -148,7 +148,7 @@ impl Destroy {
         }
     }
 
-    fn forget_steps(&self, session: &Session) -> Result<(), Refusal> {
+    fn forget_steps(session: &Session) -> Result<(), Refusal> {
         let steps: Vec<String> = session.log.with(|state| state.steps.keys().cloned().collect());
         let events = steps.into_iter().map(|step| state::Event::StepForgotten { step }).collect();
         session.runtime.block_on(session.log.append(events))?;

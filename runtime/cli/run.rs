@@ -86,7 +86,7 @@ impl Run {
         let mut outcome = pass.run();
         let whole = self.step.is_none() && outcome.failed.is_empty() && outcome.left.is_empty();
         if whole {
-            self.delete_orphans(&engine, &session, &playbook, &mut outcome)?;
+            self.delete_orphans(&engine, &session, &mut outcome);
         }
         let interrupted = stopped.load(Ordering::SeqCst);
         let exit = exit_of(&outcome, interrupted);
@@ -129,16 +129,10 @@ impl Run {
     }
 
     /// Deletes what the log holds and the playbook no longer declares.
-    fn delete_orphans(
-        &self,
-        engine: &Engine,
-        session: &Session,
-        playbook: &Playbook,
-        outcome: &mut schedule::Outcome,
-    ) -> Result<(), Refusal> {
+    fn delete_orphans(&self, engine: &Engine, session: &Session, outcome: &mut schedule::Outcome) {
         let orphans = plan::orphans(engine);
         if orphans.is_empty() {
-            return Ok(());
+            return;
         }
         let handle = session.runtime.handle();
         let refused = handle.block_on(engine.refused_deletes(&orphans));
@@ -150,7 +144,7 @@ impl Run {
         let kept = |address: &String| refused.iter().any(|error| error.message.contains(&format!("`{address}`")));
         let orphans: BTreeSet<String> = orphans.into_iter().filter(|address| !kept(address)).collect();
         if orphans.is_empty() {
-            return Ok(());
+            return;
         }
         let list: Vec<&str> = orphans.iter().map(String::as_str).collect();
         let question = format!("no longer declared:\n  - {}\ndelete them?", list.join("\n  - "));
@@ -164,8 +158,6 @@ impl Run {
                 engine.reporter.hear(&Event::Warning { text });
             }
         }
-        let _ = playbook;
-        Ok(())
     }
 }
 

@@ -69,7 +69,7 @@ impl Declared<'_> {
             return Err(Error::failed(format!("`{}` depends on something that is not known", self.address)));
         }
         let (observed, fresh, verdict) = match self.engine.resource(&self.address) {
-            Some(record) => self.from_record(&record).await?,
+            Some(record) => self.by_record(&record).await?,
             None => self.without_record().await?,
         };
         let observed = if fresh { self.settled(observed, true).await? } else { observed };
@@ -83,7 +83,7 @@ impl Declared<'_> {
     }
 
     /// (observed, whether it was just made, what was done)
-    async fn from_record(&self, record: &Resource) -> Result<(Value, bool, Verdict)> {
+    async fn by_record(&self, record: &Resource) -> Result<(Value, bool, Verdict)> {
         match record.status {
             Status::Intended => match self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await? {
                 Some(found) => {
@@ -100,11 +100,15 @@ impl Declared<'_> {
                 self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
                 Ok((self.created().await?, true, Verdict::Replace))
             }
-            Status::Created | Status::Ready | Status::Updating => if let Some(found) = self.read_recorded(record).await? { self.unless_broken(record, found).await } else {
-                // Deleted by hand: what the log says is no longer so.
-                self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
-                self.without_record().await
-            },
+            Status::Created | Status::Ready | Status::Updating => {
+                if let Some(found) = self.read_recorded(record).await? {
+                    self.unless_broken(record, found).await
+                } else {
+                    // Deleted by hand: what the log says is no longer so.
+                    self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
+                    self.without_record().await
+                }
+            }
         }
     }
 

@@ -70,7 +70,7 @@ impl Declared<'_> {
     async fn cost_of_replacing(&self, record: Option<&Resource>) -> (bool, Option<String>) {
         let Some(record) = record else { return (self.meta.stateful, None) };
         let state = self.engine.log.with(|state| state.resources.clone());
-        let dependents = dependents(record, state.values());
+        let dependents = dependents(record, &state.values());
         let mut refused = self.engine.may_delete(record).await.is_err();
         for dependent in &dependents {
             refused |= self.engine.may_delete(dependent).await.is_err();

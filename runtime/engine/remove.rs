@@ -24,7 +24,7 @@ use std::{
 const IDENTITIES: [&str; 3] = ["id", "arn", "endpoint"];
 
 /// The resources among `all` that were made with an identity of `of` in their arguments, and theirs, last made first.
-pub fn dependents<'a>(of: &Resource, all: impl Iterator<Item = &'a Resource> + Clone) -> Vec<&'a Resource> {
+pub fn dependents<'a>(of: &Resource, all: &(impl Iterator<Item = &'a Resource> + Clone)) -> Vec<&'a Resource> {
     let mut found: Vec<&Resource> = Vec::new();
     let mut queue = vec![identities(of)];
     while let Some(ids) = queue.pop() {
@@ -138,7 +138,7 @@ impl Declared<'_> {
         if let Some(record) = record {
             self.engine.may_delete(&record).await?;
             let state = self.engine.log.with(|state| state.resources.clone());
-            let dependents = dependents(&record, state.values());
+            let dependents = dependents(&record, &state.values());
             for dependent in &dependents {
                 self.engine.may_delete(dependent).await?;
             }

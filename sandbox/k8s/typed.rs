@@ -104,10 +104,9 @@ fn one(value: &mut Value, kind: &str, at: &At, prune: bool) -> Result<(), Mistak
         kind => match short(kind) {
             "RawExtension" | "FieldsV1" | "JSON" => true,
             free if free.starts_with("JSONSchemaProps") => true,
-            "Time" | "MicroTime" | "Timestamp" => value.is_string(),
             "Quantity" => value.is_string() || value.is_number(),
             "IntOrString" => value.is_string() || value.is_i64() || value.is_u64(),
-            "Duration" => value.is_string(),
+            "Duration" | "Time" | "MicroTime" | "Timestamp" => value.is_string(),
             "Verbs" | "ExtraValue" | "OptionalNames" => value.is_array(),
             _ => return message(value, kind, at, prune),
         },

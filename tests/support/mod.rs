@@ -121,6 +121,7 @@ fn wait(child: Child, limit: Duration, shown: &str) -> Output {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what has ended is used up")]
 pub fn ended(output: Output) -> Ended {
     Ended {
         code: output.status.code().unwrap_or(-1),

@@ -3,6 +3,7 @@
 use super::{Lab, deployment, namespace};
 use serde_json::{Value, json};
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write the fields where they call")]
 fn about(fields: Value) -> Value {
     let mut args = json!({ "cluster": { "name": "lab" }, "api_version": "apps/v1", "kind": "Deployment", "namespace": "gitpod", "name": "server" });
     args.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());

@@ -65,6 +65,7 @@ impl Lab {
         self.registry.kind("k8s::object").unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write the manifest where they call")]
     fn args(manifest: Value) -> Value {
         json!({ "cluster": { "name": CLUSTER }, "manifest": manifest })
     }

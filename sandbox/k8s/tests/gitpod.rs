@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
 use super::{CLUSTER, Client, cluster, has, nodes};
 use crate::k8s::manifests::manifest_for;
@@ -40,7 +41,6 @@ async fn cert_manager_issues_a_real_certificate() {
     let secret = client.get("/api/v1/namespaces/default/secrets/https-certificates").await;
     assert_eq!(secret["type"], "kubernetes.io/tls");
     let text = |k: &str| String::from_utf8(STANDARD.decode(secret["data"][k].as_str().unwrap()).unwrap()).unwrap();
-    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
     let parsed = CertificateDer::from_pem_slice(text("tls.crt").as_bytes()).unwrap();
     assert!(PrivateKeyDer::from_pem_slice(text("tls.key").as_bytes()).is_ok());
     for name in names {
