@@ -110,7 +110,10 @@ async fn make(cx: &Cx) -> Result<Clients> {
     };
     let endpoint = |name: &str| cx.run.endpoints.get(name).cloned();
     let config = match (endpoint("aws.access_key_id"), endpoint("aws.secret_access_key")) {
-        (Some(id), Some(secret)) => fixed(asked("region"), &id, &secret)?,
+        (Some(id), Some(secret)) => {
+            let plain = endpoint("aws").is_some_and(|url| url.starts_with("http://"));
+            fixed(asked("region"), &id, &secret, plain)?
+        }
         _ => chain(asked("region"), asked("profile")).await?,
     };
     let config = config.into_builder().set_endpoint(endpoint("aws"));
@@ -138,8 +141,9 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Settings from a key that is given: nothing is read from the environment or from files.
-fn fixed(region: Option<String>, id: &str, secret: &str) -> Result<SdkConfig> {
+/// Settings from a key that is given: nothing is read from the environment or from files. `plain`: the endpoint speaks HTTP
+/// without TLS, and no other is spoken to, so that the machine's certificates need not be read.
+fn fixed(region: Option<String>, id: &str, secret: &str, plain: bool) -> Result<SdkConfig> {
     let region = region.or_else(|| std::env::var("AWS_REGION").ok()).ok_or_else(no_region)?;
     let key = Credentials::new(id, secret, None, None, "gitpod-play");
     Ok(SdkConfig::builder()
@@ -147,7 +151,7 @@ fn fixed(region: Option<String>, id: &str, secret: &str) -> Result<SdkConfig> {
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(key))
         .identity_cache(IdentityCache::lazy().build())
-        .http_client(http_client()?)
+        .http_client(if plain { HttpBuilder::new().build_http() } else { http_client()? })
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

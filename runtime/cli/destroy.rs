@@ -180,7 +180,7 @@ async fn report_leftovers(engine: &Engine) {
         if engine.registry.get(binding).is_none() {
             continue;
         }
-        let text = match engine.call("leftovers", binding, json!({ "stack": engine.run.stack })).await {
+        let text = match engine.call("", binding, json!({ "stack": engine.run.stack })).await {
             Ok(Value::Array(found)) if found.is_empty() => continue,
             Ok(Value::Array(found)) => {
                 let each = found
