@@ -136,3 +136,26 @@ fn two_runs_at_once_on_one_stack() {
     let first = first.wait_with_output().expect("the first run ends");
     assert!(first.status.success(), "the first run is not disturbed");
 }
+
+#[test]
+fn what_a_destroy_leaves_over_is_named() {
+    let place = Place::new();
+    place.write(
+        "p.rhai",
+        r#"target("aws", #{ region: "eu-west-1" });
+step("network", || aws::ec2::vpc(#{ name: "n", cidr: "10.0.0.0/16" }));
+step("bucket", || aws::s3::bucket(#{ name: "forgotten-bucket" }));
+step("zone", || aws::route53::zone(#{ name: "acme.dev" }));
+"#,
+    );
+    place.play_ok(&["run", "p.rhai", "--pace", "max"]);
+    let zone = place.resources().iter().find(|it| it["kind"] == "aws::route53::zone").expect("a zone").clone();
+    for address in ["aws::ec2::vpc/n", "aws::s3::bucket/forgotten-bucket", "aws::route53::zone/acme.dev"] {
+        place.play_ok(&["state", "rm", address, "--yes"]);
+    }
+    let destroy = place.play_ok(&["destroy", "p.rhai", "--pace", "max", "--yes"]);
+    let zone = zone["outputs"]["id"].as_str().expect("an id");
+    for left in ["vpc vpc-", "s3 bucket forgotten-bucket", &format!("route53 hostedzone {zone}")] {
+        assert!(destroy.stderr.contains(left), "`{left}` is missing in {}", destroy.stderr);
+    }
+}

@@ -1,5 +1,6 @@
 //! What is left of a stack after it was destroyed.
 
+mod elsewhere;
 mod there;
 
 use super::{clients, elb};
@@ -25,7 +26,8 @@ pub fn register(registry: &mut Registry) {
 /// Looks up what still exists of a stack: by our tag, and by the tag that Kubernetes puts on what it makes.
 ///
 /// Use it after `destroy`, and before a network is deleted. It sees what EC2 tags (networks, gateways, groups, instances,
-/// volumes, network interfaces) and load balancers; it never deletes anything.
+/// volumes, network interfaces), load balancers, and what the tagging service lists (clusters, databases, buckets, zones);
+/// it does not see IAM's users and roles, nor the last snapshot of a database, and never deletes anything.
 ///
 /// # Errors
 /// None of its own.
@@ -37,7 +39,7 @@ pub fn register(registry: &mut Registry) {
 /// ```
 ///
 /// Stands on EC2 `DescribeTags` and the `Describe…` calls of the kinds found; ELB and ELBv2 `DescribeLoadBalancers`,
-/// `DescribeTags`.
+/// `DescribeTags`; Resource Groups Tagging `GetResources`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeftoversArgs {
@@ -51,7 +53,7 @@ pub struct LeftoversArgs {
 /// One thing that is left.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 pub struct Leftover {
-    /// EC2's name for its type (`vpc`, `natgateway`, `volume`), or `load-balancer`.
+    /// EC2's name for its type (`vpc`, `natgateway`, `volume`), `load-balancer`, or service and sort (`rds db`).
     pub kind: String,
     /// Its id; the name of a load balancer.
     pub id: String,
@@ -74,6 +76,7 @@ impl Lookup for Leftovers {
         }
         drop_ghosts(cx, &mut kinds).await?;
         let mut left = named(cx, &kinds).await?;
+        left.extend(elsewhere::elsewhere(cx, TAG_STACK, &args.stack).await?);
         if let Some(cluster) = &args.cluster {
             let balancers = elb::of_cluster(cx, cluster).await?;
             left.extend(balancers.into_iter().map(|one| Leftover {

@@ -274,6 +274,12 @@ impl Clients {
         s3_client(&config, &self.sending, self.own_endpoint)
     }
 
+    /// What carries which tags, in `region`.
+    pub fn tagging_in(&self, region: &str) -> aws_sdk_resourcegroupstagging::Client {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        client!(aws_sdk_resourcegroupstagging, &config, self.sending)
+    }
+
     /// Databases.
     pub fn rds(&self) -> &aws_sdk_rds::Client {
         &self.rds

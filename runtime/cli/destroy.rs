@@ -3,6 +3,7 @@
 use super::{
     Exit, Outcome, Refusal,
     ask::{Answer, ask},
+    clouds::Clouds,
     options::{Manner, Place, Reach},
     run::{command_line, exit_of, outcome_of, summary},
     session::{Session, Wanted},
@@ -50,7 +51,7 @@ impl Destroy {
         let (targets, addresses) = session.log.with(|state| (targets(&state.targets), self.addresses(state)));
         if addresses.is_empty() {
             super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
-            return Ok(Exit::Done);
+            return self.look_only(&session, targets);
         }
         let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
@@ -62,16 +63,7 @@ impl Destroy {
         } else {
             Arc::new(Terminal::new(steps.iter().map(String::as_str)))
         };
-        let engine = session.engine(Wanted {
-            mode: Mode::Run,
-            reach: &self.reach,
-            manner: &self.manner,
-            clouds: &clouds,
-            targets: targets.clone(),
-            playbook_folder: PathBuf::from("."),
-            protected_steps: BTreeSet::new(),
-            reporter: reporter.clone(),
-        })?;
+        let engine = self.engine(&session, &clouds, Mode::Run, targets.clone(), reporter.clone())?;
         let handle = session.runtime.handle();
         self.agreed(&engine, &session, &addresses, clouds.is_live())?;
         let run_id = crate::engine::new_run_id();
@@ -82,11 +74,12 @@ impl Destroy {
             target: clouds.target.clone(),
             steps: steps.len(),
         });
+        let clusters = session.log.with(clusters);
         let destroyed = engine.destroy(&addresses, usize::from(self.reach.jobs), handle);
         let exit = exit_of(&destroyed.outcome, stopped.load(Ordering::SeqCst));
         if exit == Exit::Done && self.step.is_none() {
             Self::forget_steps(&session)?;
-            handle.block_on(report_leftovers(&engine));
+            handle.block_on(report_leftovers(&engine, &clusters));
         }
         let written =
             handle.block_on(session.log.append(vec![state::Event::RunEnded { run_id, outcome: outcome_of(exit) }]));
@@ -95,6 +88,38 @@ impl Destroy {
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));
         written?;
         Ok(exit)
+    }
+
+    /// The log holds nothing: the clouds may all the same, when a run was killed between the last delete and the last look, or
+    /// something was forgotten. A stack that never ran is not looked for.
+    fn look_only(&self, session: &Session, targets: BTreeMap<String, Value>) -> Outcome {
+        if self.step.is_none() && !targets.is_empty() {
+            let clouds = session.reach(&self.reach)?;
+            let reporter = Arc::new(Terminal::new(std::iter::empty()));
+            let engine = self.engine(session, &clouds, Mode::Plan, targets, reporter)?;
+            session.runtime.block_on(report_leftovers(&engine, &[]));
+        }
+        Ok(Exit::Done)
+    }
+
+    fn engine(
+        &self,
+        session: &Session,
+        clouds: &Clouds,
+        mode: Mode,
+        targets: BTreeMap<String, Value>,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Arc<Engine>, Error> {
+        session.engine(Wanted {
+            mode,
+            reach: &self.reach,
+            manner: &self.manner,
+            clouds,
+            targets,
+            playbook_folder: PathBuf::from("."),
+            protected_steps: BTreeSet::new(),
+            reporter,
+        })
     }
 
     fn addresses(&self, state: &state::State) -> BTreeSet<String> {
@@ -174,23 +199,36 @@ fn targets(recorded: &Value) -> BTreeMap<String, Value> {
     recorded.as_object().into_iter().flatten().map(|(cloud, value)| (cloud.clone(), value.clone())).collect()
 }
 
-/// Searches the clouds for what carries the stack's tag all the same.
-async fn report_leftovers(engine: &Engine) {
-    for binding in ["aws::leftovers"] {
-        if engine.registry.get(binding).is_none() {
-            continue;
-        }
-        let text = match engine.call("", binding, json!({ "stack": engine.run.stack })).await {
-            Ok(Value::Array(found)) if found.is_empty() => continue,
-            Ok(Value::Array(found)) => {
-                let each = found
-                    .iter()
-                    .map(|it| format!("{} {}", it["kind"].as_str().unwrap_or("?"), it["id"].as_str().unwrap_or("?")));
-                format!("left over, with this stack's tag: {}", each.collect::<Vec<_>>().join(", "))
+/// Names of the clusters that the stack holds: what Kubernetes makes carries their tag, not the stack's.
+fn clusters(state: &state::State) -> Vec<String> {
+    let names = state.resources.keys().filter_map(|address| address.strip_prefix("aws::eks::cluster/"));
+    names.map(str::to_owned).collect()
+}
+
+/// Searches the clouds for what carries the tag of the stack, or of one of its clusters, all the same.
+async fn report_leftovers(engine: &Engine, clusters: &[String]) {
+    const LOOK: &str = "aws::leftovers";
+    if engine.registry.get(LOOK).is_none() {
+        return;
+    }
+    let looks = if clusters.is_empty() { vec![None] } else { clusters.iter().map(Some).collect() };
+    let mut left = BTreeSet::new();
+    for cluster in looks {
+        match engine.call("", LOOK, json!({ "stack": engine.run.stack, "cluster": cluster })).await {
+            Ok(Value::Array(found)) => left.extend(found.iter().map(|it| {
+                let text = |field: &str| it[field].as_str().unwrap_or("?");
+                format!("{} {}", text("kind"), text("id"))
+            })),
+            Ok(_) => {}
+            Err(error) => {
+                let text = format!("could not look for leftovers: {error}");
+                engine.reporter.hear(&Event::Warning { text });
             }
-            Ok(_) => continue,
-            Err(error) => format!("could not look for leftovers: {error}"),
-        };
+        }
+    }
+    if !left.is_empty() {
+        let list: Vec<&str> = left.iter().map(String::as_str).collect();
+        let text = format!("left over, with the tag of this stack or its cluster: {}", list.join(", "));
         engine.reporter.hear(&Event::Warning { text });
     }
 }

@@ -96,6 +96,15 @@ fn all(cx: &Cx<'_>) -> Vec<(String, Vec<(String, String)>)> {
         };
         found.push((format!("arn:aws:s3:::{name}"), pairs(&tags)));
     }
+    // Services without regions keep their tags in one.
+    if cx.region == "us-east-1" {
+        for (id, doc) in cx.tx.scan("/r53.zone") {
+            found.push((
+                format!("arn:aws:route53:::hostedzone/{}", id.trim_start_matches("/hostedzone/")),
+                pairs(&doc["_tags"]),
+            ));
+        }
+    }
     found.retain(|(_, tags)| !tags.is_empty());
     found.sort();
     found
