@@ -8,4 +8,5 @@ mod promises;
 mod secrets;
 mod support;
 mod tidy;
+mod untrusted;
 mod watch;

@@ -3,6 +3,7 @@
 //! Every client carries [`sending::Sending`], so that no call leaves without [`crate::wire::Wire`], and makes single
 //! attempts: the engine retries, with the same token.
 
+pub mod asked;
 pub mod autoscaling;
 pub mod ec2;
 pub mod eks;
@@ -104,14 +105,22 @@ pub async fn clients(cx: &Cx) -> Result<Arc<Clients>> {
 }
 
 async fn make(cx: &Cx) -> Result<Clients> {
-    let asked = |field: &str| {
+    let wanted = |field: &str| {
         let value = cx.target("aws").and_then(|target| target.get(field)).and_then(Value::as_str);
         value.filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let endpoint = |name: &str| cx.run.endpoints.get(name).cloned();
+    if let Some(region) = wanted("region") {
+        asked::check_region(&region)?;
+    }
     let config = match (endpoint("aws.access_key_id"), endpoint("aws.secret_access_key")) {
-        (Some(id), Some(secret)) => fixed(asked("region"), &id, &secret)?,
-        _ => chain(asked("region"), asked("profile")).await?,
+        (Some(id), Some(secret)) => fixed(wanted("region"), &id, &secret)?,
+        _ => {
+            if let Some(profile) = wanted("profile") {
+                asked::check_profile(&cx.run.allowed, &profile).await?;
+            }
+            chain(wanted("region"), wanted("profile")).await?
+        }
     };
     let config = config.into_builder().set_endpoint(endpoint("aws"));
     Clients::new(config, endpoint("aws").is_some(), cx.run.wire.clone())

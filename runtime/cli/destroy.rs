@@ -69,6 +69,7 @@ impl Destroy {
             clouds: &clouds,
             targets: targets.clone(),
             playbook_folder: PathBuf::from("."),
+            allow_read: &[],
             protected_steps: BTreeSet::new(),
             reporter: reporter.clone(),
         })?;

@@ -96,6 +96,7 @@ impl Planning<'_> {
             clouds: self.clouds,
             targets: playbook.targets.clone(),
             playbook_folder: session::folder_of(&self.script.playbook),
+            allow_read: &self.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: reporter.clone(),
         })?;

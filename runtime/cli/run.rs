@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cx::Mode,
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
-    error::{Class, Error},
+    error::{Class, Error, pasteable},
     playbook::Playbook,
     report::{Event, Reporter, Summary, json::JsonLines, terminal::Terminal},
     state::{self, Holder},
@@ -63,6 +63,7 @@ impl Run {
             clouds: &clouds,
             targets: playbook.targets.clone(),
             playbook_folder: session::folder_of(&self.script.playbook),
+            allow_read: &self.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: reporter.clone(),
         })?;
@@ -180,10 +181,7 @@ pub(super) fn reporter(manner: &Manner, playbook: &Playbook) -> Arc<dyn Reporter
 
 /// The command as it was given, for the hint that goes on from here.
 pub(super) fn command_line() -> String {
-    let quoted = |arg: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', "'\\''")) }
-    };
+    let quoted = |arg: String| pasteable(&arg);
     std::iter::once("gitpod-play".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 

@@ -176,6 +176,7 @@ impl Watching<'_> {
             clouds: self.clouds,
             targets: playbook.targets.clone(),
             playbook_folder: session::folder_of(&self.watch.script.playbook),
+            allow_read: &self.watch.script.allow_read,
             protected_steps: session::protected(playbook),
             reporter: reporter.clone(),
         })?;
@@ -198,6 +199,7 @@ impl Watching<'_> {
             clouds: self.clouds,
             targets: playbook.targets.clone(),
             playbook_folder: session::folder_of(&self.watch.script.playbook),
+            allow_read: &self.watch.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: Arc::new(Silent),
         })?;

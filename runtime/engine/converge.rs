@@ -100,11 +100,15 @@ impl Declared<'_> {
                 self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
                 Ok((self.created().await?, true, Verdict::Replace))
             }
-            Status::Created | Status::Ready | Status::Updating => if let Some(found) = self.read_recorded(record).await? { self.unless_broken(record, found).await } else {
-                // Deleted by hand: what the log says is no longer so.
-                self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
-                self.without_record().await
-            },
+            Status::Created | Status::Ready | Status::Updating => {
+                if let Some(found) = self.read_recorded(record).await? {
+                    self.unless_broken(record, found).await
+                } else {
+                    // Deleted by hand: what the log says is no longer so.
+                    self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
+                    self.without_record().await
+                }
+            }
         }
     }
 

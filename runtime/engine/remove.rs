@@ -10,7 +10,7 @@ use super::{
 use crate::{
     bind::{AnyResource, Change, Readiness},
     cx::Cx,
-    error::{Class, Error, Result},
+    error::{Class, Error, Result, pasteable},
     state::{Event, Resource, Status},
     value::shown,
 };
@@ -63,7 +63,7 @@ impl Engine {
         }
         let refuse = |why: &str| {
             Err(Error::new(Class::Refused, format!("`{}` is not deleted: {why}", resource.address))
-                .hint(format!("to delete it all the same, add `--allow-delete {}`", resource.name)))
+                .hint(format!("to delete it all the same, add `--allow-delete {}`", pasteable(&resource.name))))
         };
         if resource.protect || self.permissions.protected_steps.contains(&resource.step) {
             return refuse("its step is protected");

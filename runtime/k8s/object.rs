@@ -168,7 +168,9 @@ impl Object {
             }
         }
         // For good: whoever calls need not try this again.
-        Self::apply_once(cx, args).await.map_err(|error| if is_unserved(&error) { Error { class: Class::Invalid, ..error } } else { error })
+        Self::apply_once(cx, args)
+            .await
+            .map_err(|error| if is_unserved(&error) { Error { class: Class::Invalid, ..error } } else { error })
     }
 
     async fn apply_once(cx: &Cx, args: &ObjectArgs) -> Result<Observed> {
@@ -250,7 +252,7 @@ impl Resource for Object {
     }
 
     async fn read(cx: &Cx, last: &Self::Observed) -> Result<Option<Self::Observed>> {
-        let cluster = cluster(cx, &last.cluster).await?;
+        let Some(cluster) = cluster::recorded(cx, &last.cluster).await? else { return Ok(None) };
         let place = last.place();
         if let Some(object) = cluster.first_look(cx, &place, &last.uid).await {
             return Ok(Some(observed(&last.cluster, &place, &object, last.wait)));
@@ -295,7 +297,7 @@ impl Resource for Object {
     }
 
     async fn delete(cx: &Cx, observed: &Self::Observed) -> Result<()> {
-        let cluster = cluster(cx, &observed.cluster).await?;
+        let Some(cluster) = cluster::recorded(cx, &observed.cluster).await? else { return Ok(()) };
         let place = observed.place();
         let call = Call::delete(&place.kind.plural, place.path(), Some(&observed.uid), &place.called());
         match cluster.send_text(cx, &call).await {

@@ -25,6 +25,8 @@ pub struct Limits {
     pub steps: usize,
     /// Bytes that one step, or the declarations, may print.
     pub printed_bytes: usize,
+    /// Bytes that the process may hold in memory while a script runs.
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             file_bytes: 4 << 20,
             steps: 100_000,
             printed_bytes: 1 << 20,
+            memory_bytes: 2 << 30,
         }
     }
 }

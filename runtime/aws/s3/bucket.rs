@@ -4,6 +4,7 @@ use super::{bucket_calls as calls, check_name, client};
 use crate::{
     aws::{
         self,
+        asked::check_region,
         object::{found, gone, remember, remembered, text, touches},
     },
     bind::{Change, Ownership, Resource},
@@ -123,6 +124,7 @@ impl Resource for Bucket {
 
     fn validate(args: &BucketArgs) -> Result<()> {
         check_name(&args.name)?;
+        args.region.as_deref().map_or(Ok(()), check_region)?;
         let one_of =
             |field: &str, value: Option<&str>, known: &[&str]| match value.filter(|value| !known.contains(value)) {
                 None => Ok(()),

@@ -6,8 +6,9 @@ mod objects;
 mod waits;
 
 use crate::{
+    allowed::Allowed,
     bind::{Binding, Change, Polled, Readiness, Registry, Todo},
-    cx::{Allowed, Clients, Cx, Mode, Pace, Run, TAG_RESOURCE, TAG_STACK},
+    cx::{Clients, Cx, Mode, Pace, Run, TAG_RESOURCE, TAG_STACK},
     error::Result,
     k8s::{
         call::{APPLY, Call, MERGE},

@@ -20,7 +20,11 @@ fn examples_of_the_manual_load_and_plan() {
         let script = ["aws::rds::subnet_group", "aws::ec2::subnet"]
             .iter()
             .fold(example.to_owned(), |script, binding| script.replace(binding, "cloud::box::any"));
-        let script = if script.contains("step(\"network\"") || script.contains("extends(") { script } else { format!("step(\"network\", || #{{ id: 1 }});\n{script}") };
+        let script = if script.contains("step(\"network\"") || script.contains("extends(") {
+            script
+        } else {
+            format!("step(\"network\", || #{{ id: 1 }});\n{script}")
+        };
         let mut bench = Bench::planning(&[("main.rhai", &script)]);
         let networks = "fn networks() { 1 } fn network(cfg) { #{ id: 1, private_subnets: [cfg.region] } }";
         bench.sources = Sources::default().with("playbooks/aws", base).with("std/aws/network", networks);
