@@ -2,9 +2,12 @@
 
 mod bad_input;
 mod crash;
+mod drift;
 mod faults;
 mod independent;
+mod ownership;
 mod promises;
+mod rivals;
 mod secrets;
 mod support;
 mod tidy;

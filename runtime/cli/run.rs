@@ -61,7 +61,7 @@ impl Run {
             reach: &self.reach,
             manner: &self.manner,
             clouds: &clouds,
-            targets: playbook.targets.clone(),
+            targets: session.targets(&playbook),
             playbook_folder: session::folder_of(&self.script.playbook),
             allow_read: &self.script.allow_read,
             protected_steps: session::protected(&playbook),
@@ -71,6 +71,7 @@ impl Run {
         let run_id = crate::engine::new_run_id();
         let handle = session.runtime.handle();
         handle.block_on(session.log.append(vec![started(
+            &session,
             &run_id,
             "run",
             &self.script.playbook,
@@ -185,8 +186,15 @@ pub(super) fn command_line() -> String {
     std::iter::once("gitpod-play".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) fn started(run_id: &str, verb: &str, name: &str, playbook: &Playbook, clouds: &Clouds) -> state::Event {
-    let mut targets: serde_json::Map<String, serde_json::Value> = playbook.targets.clone().into_iter().collect();
+pub(super) fn started(
+    session: &Session,
+    run_id: &str,
+    verb: &str,
+    name: &str,
+    playbook: &Playbook,
+    clouds: &Clouds,
+) -> state::Event {
+    let mut targets: serde_json::Map<String, serde_json::Value> = session.targets(playbook).into_iter().collect();
     targets.insert("target".to_owned(), clouds.target.clone().into());
     let holder = Holder::here(verb);
     state::Event::RunStarted {

@@ -126,6 +126,16 @@ impl Session {
         Ok(lease)
     }
 
+    /// What the playbook says about each cloud, and what the last run was told about those that it no longer names: what
+    /// is left there has to be reached.
+    pub fn targets(&self, playbook: &Playbook) -> BTreeMap<String, Value> {
+        let recorded = self.log.with(|state| state.targets.as_object().cloned().unwrap_or_default());
+        let mut targets: BTreeMap<String, Value> =
+            recorded.into_iter().filter(|(_, value)| value.is_object()).collect();
+        targets.extend(playbook.targets.clone());
+        targets
+    }
+
     /// The folder of this stack's files.
     pub fn folder(&self) -> PathBuf {
         self.state_folder.join(&self.stack)

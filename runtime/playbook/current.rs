@@ -37,6 +37,7 @@ pub(super) struct Current {
     max_printed: usize,
     max_memory: usize,
     began: Instant,
+    max_computing: std::time::Duration,
     /// Milliseconds spent in bindings.
     away_ms: AtomicU64,
     /// Threads of `parallel` that run right now.
@@ -81,10 +82,6 @@ impl<T: Send> Drop for Deep<T> {
 /// After this the declarations of a playbook count as endless.
 const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// A step may compute as long as this; what bindings wait for does not count. Operations alone do not bound it: each may
-/// copy several MiB.
-const LONGEST_COMPUTING: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// Why a script was stopped from outside. Travels as the token of a termination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
@@ -94,7 +91,7 @@ pub(super) enum Stopped {
     Cancelled,
     Deadline,
     LoadDeadline,
-    Busy,
+    Busy(u64),
 }
 
 impl Current {
@@ -128,6 +125,7 @@ impl Current {
             max_printed: limits.printed_bytes,
             max_memory: limits.memory_bytes,
             began: Instant::now(),
+            max_computing: std::time::Duration::from_secs(limits.computing_s),
             away_ms: AtomicU64::new(0),
             threads: AtomicUsize::new(0),
         }
@@ -180,8 +178,8 @@ impl Current {
             return Some(Stopped::Cancelled);
         }
         let away = std::time::Duration::from_millis(self.away_ms.load(Ordering::Relaxed));
-        if self.step.is_some() && self.began.elapsed().saturating_sub(away) >= LONGEST_COMPUTING {
-            return Some(Stopped::Busy);
+        if self.step.is_some() && self.began.elapsed().saturating_sub(away) >= self.max_computing {
+            return Some(Stopped::Busy(self.max_computing.as_secs()));
         }
         let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         late.then_some(if self.step.is_some() { Stopped::Deadline } else { Stopped::LoadDeadline })

@@ -113,6 +113,7 @@ impl Resource for Bucket {
     type Args = BucketArgs;
     type Observed = BucketObserved;
     const REPLACE: &'static [&'static str] = &["name", "region"];
+    const FIND_BY: &'static [&'static str] = &["name", "region"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 2;
