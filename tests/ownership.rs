@@ -78,7 +78,7 @@ fn others_things(world: &World) -> Vec<String> {
 let cfg = settings(#{{ adopt: false }});
 step("vpc", || aws::ec2::vpc(#{{ name: "theirs", cidr: "10.9.0.0/16", tags: #{{ team: "ours" }}, adopt: cfg.adopt }}));
 step("group", || aws::ec2::security_group(#{{ name: "theirs", description: "theirs", vpc: "{vpc}", adopt: cfg.adopt }}));
-step("bucket", || aws::s3::bucket(#{{ name: "theirs-bucket", block_public_access: true, adopt: cfg.adopt }}));
+step("bucket", || aws::s3::bucket(#{{ name: "theirs-bucket", versioning: true, adopt: cfg.adopt }}));
 step("role", || aws::iam::role(#{{ name: "theirs", trust: "ec2.amazonaws.com", policies: [], adopt: cfg.adopt }}));
 step("user", || aws::iam::user(#{{ name: "theirs", policies: [], adopt: cfg.adopt }}));
 step("zone", || aws::route53::zone(#{{ name: "theirs.example.com", adopt: cfg.adopt }}));
@@ -140,16 +140,12 @@ fn what_is_someone_elses_is_refused_until_it_is_to_be_taken_over() {
     for address in &theirs {
         assert!(plan.stdout.contains(&format!("= {address}  (taken over)")), "{address}\n{}", plan.stdout);
     }
-    assert!(
-        plan.stdout.contains("tags.team") && plan.stdout.contains("block_public_access  false → true"),
-        "{}",
-        plan.stdout
-    );
+    assert!(plan.stdout.contains("tags.team") && plan.stdout.contains("versioning  false → true"), "{}", plan.stdout);
     unwritten("a plan that would adopt");
     assert_eq!(state_files(&world), files, "a plan that would adopt leaves the state as it is");
 
     play_ok(&world, &[&["run", "own.rhai", "--yes"], &adopt[..]].concat());
-    let shown = play_ok(&world, &["state", "show", "--json", "--stack", "own"]);
+    let shown = world.play(&["state", "show", "--json", "--stack", "own"], &[]);
     for address in &theirs {
         assert!(shown.stdout.contains(&format!("\"{address}\"")), "{address} is not ours now\n{}", shown.stdout);
     }
