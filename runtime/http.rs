@@ -173,8 +173,8 @@ fn read_local(cx: &Cx, path: &str) -> Result<Vec<u8>> {
         return Err(wrong("it is no regular file".to_owned()));
     }
     let mut content = Vec::new();
-    let read = file.take(LARGEST_BYTES as u64 + 1).read_to_end(&mut content);
-    read.map_err(|mistake| wrong(mistake.to_string()))?;
+    let taken = file.take(LARGEST_BYTES as u64 + 1).read_to_end(&mut content);
+    taken.map_err(|mistake| wrong(mistake.to_string()))?;
     if content.len() > LARGEST_BYTES { Err(wrong("it is larger than 10 MiB".to_owned())) } else { Ok(content) }
 }
 

@@ -6,6 +6,7 @@ use crate::support::{
     world::{World, differences},
     writes,
 };
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch};
 use serde_json::json;
 
 const DEPLOYMENTS: (&str, &str, &str) = ("apps/v1", "Deployment", "deployments");
@@ -151,7 +152,6 @@ fn what_was_deleted_by_hand_is_made_again() {
         .resource_record_sets()
         .iter()
         .find(|set| set.name().starts_with("gitpod.") && set.r#type().as_str() == "A");
-    use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch};
     let change =
         Change::builder().action(ChangeAction::Delete).resource_record_set(record.expect("a record").clone()).build();
     let batch = ChangeBatch::builder().changes(change.expect("a change")).build().expect("a batch");

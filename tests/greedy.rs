@@ -7,7 +7,8 @@ type Case = (&'static str, String, &'static str);
 
 /// What is done, the playbook, and what has to be said about it; nothing where it may come to its end.
 fn cases() -> Vec<Case> {
-    let many = (0..3000).map(|n| format!("let v{n} = s + \"{n}\";\n")).collect::<String>();
+    let many: Vec<String> = (0..3000).map(|n| format!("let v{n} = s + \"{n}\";")).collect();
+    let many = many.join("\n");
     let doubled = "let s = \"x\"; while s.len() < 2000000 { s += s; }\n";
     let step = |body: &str| format!("step(\"a\", || {{ {body} }});");
     vec![

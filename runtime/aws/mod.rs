@@ -113,14 +113,14 @@ async fn make(cx: &Cx) -> Result<Clients> {
     if let Some(region) = wanted("region") {
         asked::check_region(&region)?;
     }
-    let config = match (endpoint("aws.access_key_id"), endpoint("aws.secret_access_key")) {
-        (Some(id), Some(secret)) => fixed(wanted("region"), &id, &secret)?,
-        _ => {
-            if let Some(profile) = wanted("profile") {
-                asked::check_profile(&cx.run.allowed, &profile).await?;
-            }
-            chain(wanted("region"), wanted("profile")).await?
+    let given = endpoint("aws.access_key_id").zip(endpoint("aws.secret_access_key"));
+    let config = if let Some((id, secret)) = given {
+        fixed(wanted("region"), &id, &secret)?
+    } else {
+        if let Some(profile) = wanted("profile") {
+            asked::check_profile(&cx.run.allowed, &profile).await?;
         }
+        chain(wanted("region"), wanted("profile")).await?
     };
     let config = config.into_builder().set_endpoint(endpoint("aws"));
     Clients::new(config, endpoint("aws").is_some(), cx.run.wire.clone())

@@ -201,7 +201,7 @@ fn run(folder: &std::path::Path, mode: Mode) -> Run {
         folder: folder.join("stack"),
         playbook_folder: folder.to_owned(),
         targets: std::collections::BTreeMap::new(),
-        allowed: Allowed::default(),
+        allowed: Allowed { net: ["127.0.0.1".to_owned()].into(), ..Allowed::default() },
         endpoints: [("kubeconfig".to_owned(), folder.join("kubeconfig").display().to_string())].into(),
         heard: Box::new(|_, _, _| {}),
         clients: Clients::default(),
