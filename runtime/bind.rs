@@ -95,6 +95,8 @@ pub trait Resource: Send + Sync + 'static {
     const UNCOMPARED: &'static [&'static str] = &[];
     /// Outputs that an update in place changes (`latest_version`); a plan shows them as not known until run.
     const CHANGED_BY_UPDATE: &'static [&'static str] = &[];
+    /// Top-level fields that are all `find` looks by: a plan looks when these are known, whatever else is not yet.
+    const FIND_BY: &'static [&'static str] = &[];
     /// Outputs that only a comparison needs (a whole live object); the state log leaves them out.
     const UNRECORDED: &'static [&'static str] = &[];
     /// Whether the state log is the only place where it exists: then it is gone when its record is.

@@ -1,13 +1,14 @@
 //! What a binding gets to work with: the wire, the clients, the clock, and who asks.
 
 use crate::{
+    allowed::Allowed,
     error::{Class, Error, Result},
     wire::Wire,
 };
 use serde_json::Value;
 use std::{
     any::{Any, TypeId},
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, RwLock},
     time::Duration,
@@ -45,15 +46,6 @@ impl Pace {
             Pace::Max => Duration::from_millis(1),
         }
     }
-}
-
-/// What `--allow-…` named.
-#[derive(Debug, Clone, Default)]
-pub struct Allowed {
-    /// Programs that may be run.
-    pub run: BTreeSet<String>,
-    /// Hosts that may be reached beside the clouds'.
-    pub net: BTreeSet<String>,
 }
 
 /// Everything that is the same for all calls of one run.

@@ -3,7 +3,7 @@
 use crate::{
     bind::{Ownership, Registry, Resource},
     cx::Cx,
-    error::{Error, Result},
+    error::{Error, Result, pasteable},
     value::{SECRET_CLOSE, SECRET_OPEN, has_secret},
 };
 use async_trait::async_trait;
@@ -72,11 +72,13 @@ fn place(folder: &Path, name: &str) -> Result<PathBuf> {
             .hint("give the file another name"));
     }
     let path = folder.join(below);
-    // A link that somebody put there must not lead a playbook out of the folder.
-    for parent in path.ancestors().skip(1).take_while(|parent| *parent != folder) {
-        if parent.is_symlink() {
-            return Err(Error::usage(format!("`{}` is a link, which may leave the stack's folder", parent.display()))
-                .hint("remove the link, or give the file another name"));
+    // A link that came with a playbook must not lead out of the folder, nor may the folder be one. What stands above a
+    // folder that is given from the root is the caller's.
+    let ours = |place: &Path| !place.as_os_str().is_empty() && (folder.is_relative() || place.starts_with(folder));
+    for place in path.ancestors().take_while(|place| ours(place)) {
+        if place.is_symlink() {
+            return Err(Error::usage(format!("`{}` is a link, which may leave the stack's folder", place.display()))
+                .hint(format!("rm {}", pasteable(&place.display().to_string()))));
         }
     }
     Ok(path)
@@ -95,7 +97,9 @@ fn write(path: &Path, content: &str) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| failed(path, &error))?;
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
-    let written = std::fs::File::create(&draft).and_then(|mut file| {
+    // Made anew: what lies there may be a link to somewhere else.
+    let _ = std::fs::remove_file(&draft);
+    let written = std::fs::File::options().write(true).create_new(true).open(&draft).and_then(|mut file| {
         file.write_all(content.as_bytes())?;
         file.sync_all()
     });
@@ -202,8 +206,18 @@ mod tests {
     fn a_link_out_of_the_folder_is_refused() {
         let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
-        let refused = place(folder.path(), "link/deep/x").unwrap_err();
-        assert!(refused.message.contains("is a link"), "{refused}");
+        std::os::unix::fs::symlink(outside.path().join("file"), folder.path().join("file")).unwrap();
+        for name in ["link/deep/x", "file"] {
+            let refused = place(folder.path(), name).unwrap_err();
+            assert!(refused.message.contains("is a link"), "{refused}");
+        }
+        let linked = outside.path().join("stack");
+        std::os::unix::fs::symlink(folder.path(), &linked).unwrap();
+        assert!(place(&linked, "x").is_err(), "the folder itself is a link");
+        // A link in the place of the draft is not written through.
+        std::os::unix::fs::symlink(outside.path().join("target"), folder.path().join("b.txt.draft")).unwrap();
+        write(&place(folder.path(), "b.txt").unwrap(), "b").unwrap();
+        assert!(!outside.path().join("target").exists());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
 };
 use sha2::{Digest as _, Sha256};
 use std::{
+    io::Read as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -59,13 +60,14 @@ pub fn ensure_crypto() {
 pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched> {
     let expected = expected.map(checked_digest).transpose()?;
     if !url.contains("://") {
-        return read_local(&cx.run.playbook_folder, url)
-            .and_then(|content| verified(url, content, expected.as_deref()));
+        return read_local(cx, url).and_then(|content| verified(url, content, expected.as_deref()));
     }
     let address = checked_url(url, expected.is_some())?;
     if let Some(base) = cx.run.endpoints.get(STAND_INS) {
         return stand_in(cx, base, url, expected.is_some()).await;
     }
+    let leash = Leash { built_in: cx.run.allowed.urls.contains(url), digest_given: expected.is_some() };
+    leash.check(cx, &address)?;
     let kept = cached_at(cx, url);
     if let Ok(content) = std::fs::read(&kept) {
         // A damaged or outdated file in the cache is no reason to fail: the server has another one.
@@ -73,7 +75,7 @@ pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched
             return Ok(fetched);
         }
     }
-    let fetched = verified(url, download(cx, &address).await?, expected.as_deref())?;
+    let fetched = verified(url, download(cx, &address, &leash).await?, expected.as_deref())?;
     if expected.is_none() {
         cx.say(&format!("`{url}` has sha256 `{}`: set it to be sure of the content", fetched.sha256));
     }
@@ -88,7 +90,8 @@ async fn stand_in(cx: &Cx, base: &str, url: &str, digest_given: bool) -> Result<
     let mut address = Url::parse(&format!("{}/manifest", base.trim_end_matches('/')))
         .map_err(|mistake| Error::usage(format!("endpoint `{STAND_INS}` is no URL")).because(mistake.to_string()))?;
     address.query_pairs_mut().append_pair("url", url);
-    let content = download(cx, &address).await.map_err(|error| {
+    // The clouds' own address.
+    let content = download(cx, &address, &Leash { built_in: true, digest_given }).await.map_err(|error| {
         error
             .context(format!("the sandbox has no stand-in for `{url}`"))
             .hint("put a file of your own beside the playbook and give its path in place of the URL")
@@ -133,18 +136,46 @@ fn verified(url: &str, content: Vec<u8>, expected: Option<&str>) -> Result<Fetch
     Ok(Fetched { content, sha256, stand_in: false })
 }
 
-/// A file in the playbook's folder or below; symbolic links do not lead out of it.
-fn read_local(folder: &Path, path: &str) -> Result<Vec<u8>> {
-    let full = folder.join(path);
-    let unreadable = |mistake: std::io::Error| {
-        Error::usage(format!("cannot read `{}`", full.display())).because(mistake.to_string())
-    };
-    let real = full.canonicalize().map_err(unreadable)?;
-    if !real.starts_with(folder.canonicalize().map_err(unreadable)?) {
-        return Err(Error::usage(format!("`{path}` lies outside the playbook's folder"))
-            .hint("put the file beside the playbook, and give its path from there"));
+/// How far an address may lead.
+struct Leash {
+    /// A script of the program itself names it: it is trusted, and so is where it leads.
+    built_in: bool,
+    digest_given: bool,
+}
+
+impl Leash {
+    /// Whether `address` may be asked, the first one and each that a redirect leads to.
+    fn check(&self, cx: &Cx, address: &Url) -> Result<()> {
+        if self.built_in {
+            Ok(())
+        } else {
+            cx.run.allowed.check_net(address.host_str().unwrap_or_default(), address.port())
+        }
     }
-    std::fs::read(&real).map_err(unreadable)
+
+    /// Where `from` redirects to.
+    fn followed(&self, cx: &Cx, from: &Url, to: &str) -> Result<Url> {
+        let next = from.join(to).map_err(|mistake| {
+            Error::new(Class::Invalid, format!("`{from}` redirects to what is no URL")).because(mistake.to_string())
+        })?;
+        let next = checked_url(next.as_str(), self.digest_given)?;
+        self.check(cx, &next).map_err(|error| error.because(format!("`{from}` redirects to it")))?;
+        Ok(next)
+    }
+}
+
+/// A file in the playbook's folder or below, or in one that is allowed.
+fn read_local(cx: &Cx, path: &str) -> Result<Vec<u8>> {
+    let real = cx.run.allowed.check_read(&cx.run.playbook_folder, path)?;
+    let wrong = |why: String| Error::usage(format!("cannot read `{path}`")).because(why);
+    let file = std::fs::File::open(&real).map_err(|mistake| wrong(mistake.to_string()))?;
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        return Err(wrong("it is no regular file".to_owned()));
+    }
+    let mut content = Vec::new();
+    let taken = file.take(LARGEST_BYTES as u64 + 1).read_to_end(&mut content);
+    taken.map_err(|mistake| wrong(mistake.to_string()))?;
+    if content.len() > LARGEST_BYTES { Err(wrong("it is larger than 10 MiB".to_owned())) } else { Ok(content) }
 }
 
 fn cached_at(cx: &Cx, url: &str) -> PathBuf {
@@ -161,10 +192,27 @@ fn keep(path: &Path, content: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&unfinished, path)
 }
 
-async fn download(cx: &Cx, address: &Url) -> Result<Vec<u8>> {
+async fn download(cx: &Cx, address: &Url, leash: &Leash) -> Result<Vec<u8>> {
     let client = client()?;
+    let mut address = address.clone();
+    for _ in 0..=REDIRECTS {
+        match patiently(cx, &client, &address).await? {
+            Answer::Content(content) => return Ok(content),
+            Answer::Moved(to) => address = leash.followed(cx, &address, &to)?,
+        }
+    }
+    Err(Error::new(Class::Invalid, format!("`{address}` redirects more than {REDIRECTS} times")))
+}
+
+/// What a server answers.
+enum Answer {
+    Content(Vec<u8>),
+    Moved(String),
+}
+
+async fn patiently(cx: &Cx, client: &reqwest::Client, address: &Url) -> Result<Answer> {
     for attempt in 1..=ATTEMPTS {
-        match get(cx, &client, address).await {
+        match get(cx, client, address).await {
             Err(error) if error.class == Class::Passing && attempt < ATTEMPTS => {
                 cx.say(&format!("{error}; trying again"));
                 cx.sleep(Duration::from_secs(1 << attempt)).await?;
@@ -180,13 +228,13 @@ fn client() -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
         .timeout(Duration::from_secs(FETCH_TIMEOUT_S))
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
+        .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("gitpod-play/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|mistake| Error::failed("cannot set up an HTTPS client").because(chain(&mistake)))
 }
 
-async fn get(cx: &Cx, client: &reqwest::Client, address: &Url) -> Result<Vec<u8>> {
+async fn get(cx: &Cx, client: &reqwest::Client, address: &Url) -> Result<Answer> {
     let ticket = cx.run.wire.begin("http", &format!("GET {}", address.host_str().unwrap_or_default()), false)?;
     let unreached = |mistake: &reqwest::Error| {
         Error::new(Class::Passing, format!("cannot fetch `{address}`")).because(chain(mistake))
@@ -200,6 +248,11 @@ async fn get(cx: &Cx, client: &reqwest::Client, address: &Url) -> Result<Vec<u8>
     };
     let status = response.status();
     ticket.answered(status.as_str());
+    if status.is_redirection()
+        && let Some(to) = response.headers().get(http::header::LOCATION).and_then(|to| to.to_str().ok())
+    {
+        return Ok(Answer::Moved(to.to_owned()));
+    }
     if !status.is_success() {
         let class = match status.as_u16() {
             404 | 410 => Class::NotFound,
@@ -218,7 +271,7 @@ async fn get(cx: &Cx, client: &reqwest::Client, address: &Url) -> Result<Vec<u8>
             return Err(Error::new(Class::Invalid, format!("`{address}` is larger than 10 MiB")));
         }
     }
-    Ok(content)
+    Ok(Answer::Content(content))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -245,24 +298,6 @@ mod tests {
         let cause = error.cause.unwrap();
         assert!(cause.contains(&is) && cause.contains(&expected), "{cause}");
         assert!(verified("https://x.test/a.yaml", b"a: 2\n".to_vec(), Some(&expected)).is_ok());
-    }
-
-    #[test]
-    fn files_outside_the_folder_are_not_read() {
-        let outside = tempfile::tempdir().unwrap();
-        let folder = outside.path().join("book");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("a.yaml"), "a").unwrap();
-        let secret = outside.path().join("secret");
-        std::fs::write(&secret, "s").unwrap();
-        std::os::unix::fs::symlink(&secret, folder.join("link")).unwrap();
-        assert_eq!(read_local(&folder, "a.yaml").unwrap(), b"a");
-        assert_eq!(read_local(&folder, "./a.yaml").unwrap(), b"a");
-        for path in ["../secret", "link", &secret.display().to_string()] {
-            let error = read_local(&folder, path).err().unwrap();
-            assert!(error.message.contains("outside"), "{error}");
-        }
-        assert!(read_local(&folder, "none").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!                      aws, k8s, random, file (bindings) → bind, wire
 //! ```
 
+pub mod allowed;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod bind;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod k8s;
 pub mod kept;
 pub mod playbook;
+pub mod printable;
 pub mod process;
 pub mod random;
 pub mod reference;

@@ -24,6 +24,7 @@ mod language;
 mod limits;
 mod load;
 mod manual;
+mod memory;
 mod network;
 mod run;
 mod schema;

@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
-use tokio::{io::AsyncWriteExt, process::Command};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{ChildStdin, Command},
+};
 
 const LONGEST_OUTPUT: usize = 64 << 20;
 
@@ -71,15 +74,25 @@ impl Lookup for ProcessRun {
 
     async fn look(cx: &Cx, args: &RunProgram) -> Result<Ran> {
         let program = &args.program;
-        if !cx.run.allowed.run.contains(program) {
-            return Err(Error::new(
-                Class::Usage,
-                format!("the playbook wants to run `{program}`, which is not allowed"),
-            )
-            .hint(format!("if you trust it, add `--allow-run {program}`")));
-        }
+        cx.run.allowed.check_run(program)?;
+        check_variables(args.env.keys().map(String::as_str))?;
         cx.say(&format!("running {program}"));
         run(args).await
+    }
+}
+
+/// Variables by which a script could make an allowed program run other code.
+///
+/// # Errors
+/// [`Class::Usage`] for the first of them.
+pub fn check_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let decides_code =
+        |name: &str| ["LD_", "DYLD_"].iter().any(|begin| name.starts_with(begin)) || ["PATH", "HOME"].contains(&name);
+    match names.into_iter().find(|name| decides_code(name)) {
+        Some(name) => Err(Error::new(Class::Usage, format!("the variable `{name}` is not a script's to set"))
+            .because("it decides which code an allowed program runs")
+            .hint("set it where you start `gitpod-play`, if you need it")),
+        None => Ok(()),
     }
 }
 
@@ -99,26 +112,43 @@ async fn run(args: &RunProgram) -> Result<Ran> {
             .because(error.to_string())
             .hint("install it, or put it on PATH")
     })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input ends the pipe early; its exit code says whether that is bad.
-        let _ = stdin.write_all(args.input.as_deref().unwrap_or_default().as_bytes()).await;
-    }
+    let feed = async |stdin: Option<ChildStdin>| -> std::io::Result<()> {
+        if let Some(mut stdin) = stdin {
+            // A program that does not read its input ends the pipe early; its exit code says whether that is bad.
+            let _ = stdin.write_all(args.input.as_deref().unwrap_or_default().as_bytes()).await;
+        }
+        Ok(())
+    };
     let timeout = Duration::from_secs(args.timeout_s.unwrap_or(600));
-    let ended = tokio::time::timeout(timeout, child.wait_with_output())
+    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let ended = async { tokio::try_join!(feed(stdin), bounded(out), bounded(err)) };
+    let ((), stdout, stderr) = tokio::time::timeout(timeout, ended)
+        .await
+        .map_err(|_| Error::new(Class::TimedOut, format!("`{program}` did not end in {} s", timeout.as_secs())))?
+        .map_err(|error| Error::failed(format!("cannot read what `{program}` prints")).because(error.to_string()))?;
+    // Dropped at the return, and killed by it.
+    if stdout.len().max(stderr.len()) > LONGEST_OUTPUT {
+        return Err(Error::failed(format!("`{program}` printed more than {} MiB", LONGEST_OUTPUT >> 20)));
+    }
+    let status = tokio::time::timeout(timeout, child.wait())
         .await
         .map_err(|_| Error::new(Class::TimedOut, format!("`{program}` did not end in {} s", timeout.as_secs())))?
         .map_err(|error| Error::failed(format!("cannot run `{program}`")).because(error.to_string()))?;
-    if ended.stdout.len() > LONGEST_OUTPUT {
-        return Err(Error::failed(format!("`{program}` printed more than {} MiB", LONGEST_OUTPUT >> 20)));
-    }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&ended.stdout), text(&ended.stderr));
-    if !ended.status.success() {
+    if !status.success() {
         let lines: Vec<&str> = stderr.lines().chain(stdout.lines()).collect();
         let last = lines[lines.len().saturating_sub(5)..].join("; ");
-        return Err(Error::failed(format!("`{program}` failed with {}", ended.status)).because(last));
+        return Err(Error::failed(format!("`{program}` failed with {status}")).because(last));
     }
     Ok(Ran { stdout, stderr })
+}
+
+/// What is printed, up to a byte more than is taken.
+async fn bounded(from: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(LONGEST_OUTPUT as u64 + 1).read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Registers what this module has.

@@ -2,10 +2,16 @@
 
 mod bad_input;
 mod crash;
+mod drift;
 mod faults;
+mod greedy;
 mod independent;
+mod ownership;
 mod promises;
+mod rivals;
 mod secrets;
+mod suggestions;
 mod support;
 mod tidy;
+mod untrusted;
 mod watch;

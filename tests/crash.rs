@@ -249,7 +249,7 @@ fn number(variable: &str) -> Option<usize> {
 }
 
 /// Does `work` for each of `items`, on one thread more than there are processors.
-fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+pub fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(2, usize::from) + 1;
     std::thread::scope(|scope| {

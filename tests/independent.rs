@@ -71,7 +71,7 @@ impl World {
         command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test");
         if verb != "destroy" {
             let manifest = |name: &str| format!("{}/{name}", self.files.url);
-            command.args(["--settings", "settings.yaml", "--allow-run", &installer]);
+            command.args(["--settings", "settings.yaml", "--allow-run", &installer, "--allow-net", "127.0.0.1"]);
             command.args(["--set", &format!("install.binary={installer}")]);
             command.args(["--set", &format!("cluster.calico_manifest={}", manifest("calico-vxlan.yaml"))]);
             command.args(["--set", &format!("certificates.cert_manager_manifest={}", manifest("cert-manager.yaml"))]);

@@ -137,7 +137,7 @@ pub fn run(sandbox: &sandbox::Sandbox, mode: Mode) -> Run {
         folder: std::env::temp_dir(),
         playbook_folder: std::env::temp_dir(),
         targets: [("aws".to_owned(), json!({ "region": "eu-west-1" }))].into(),
-        allowed: crate::cx::Allowed::default(),
+        allowed: crate::allowed::Allowed::default(),
         endpoints: endpoints.map(|(name, value)| (name.to_owned(), value)).into(),
         heard: Box::new(|_, _, _| {}),
         clients: Clients::default(),

@@ -3,6 +3,7 @@
 //! Every client carries [`sending::Sending`], so that no call leaves without [`crate::wire::Wire`], and makes single
 //! attempts: the engine retries, with the same token.
 
+pub mod asked;
 pub mod autoscaling;
 pub mod ec2;
 pub mod eks;
@@ -104,17 +105,23 @@ pub async fn clients(cx: &Cx) -> Result<Arc<Clients>> {
 }
 
 async fn make(cx: &Cx) -> Result<Clients> {
-    let asked = |field: &str| {
+    let wanted = |field: &str| {
         let value = cx.target("aws").and_then(|target| target.get(field)).and_then(Value::as_str);
         value.filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let endpoint = |name: &str| cx.run.endpoints.get(name).cloned();
-    let config = match (endpoint("aws.access_key_id"), endpoint("aws.secret_access_key")) {
-        (Some(id), Some(secret)) => {
-            let plain = endpoint("aws").is_some_and(|url| url.starts_with("http://"));
-            fixed(asked("region"), &id, &secret, plain)?
+    if let Some(region) = wanted("region") {
+        asked::check_region(&region)?;
+    }
+    let given = endpoint("aws.access_key_id").zip(endpoint("aws.secret_access_key"));
+    let config = if let Some((id, secret)) = given {
+        let plain = endpoint("aws").is_some_and(|url| url.starts_with("http://"));
+        fixed(wanted("region"), &id, &secret, plain)?
+    } else {
+        if let Some(profile) = wanted("profile") {
+            asked::check_profile(&cx.run.allowed, &profile).await?;
         }
-        _ => chain(asked("region"), asked("profile")).await?,
+        chain(wanted("region"), wanted("profile")).await?
     };
     let config = config.into_builder().set_endpoint(endpoint("aws"));
     Clients::new(config, endpoint("aws").is_some(), cx.run.wire.clone())

@@ -31,6 +31,8 @@ pub struct ResourceMeta {
     pub uncompared: &'static [&'static str],
     /// See [`Resource::CHANGED_BY_UPDATE`].
     pub changed_by_update: &'static [&'static str],
+    /// See [`Resource::FIND_BY`].
+    pub find_by: &'static [&'static str],
     /// See [`Resource::UNRECORDED`].
     pub unrecorded: &'static [&'static str],
     /// See [`Resource::ONLY_RECORDED`].
@@ -118,6 +120,9 @@ pub trait AnyComposite: Send + Sync {
     async fn expand(&self, cx: &Cx, args: &Value) -> Result<Vec<Vec<Part>>>;
 }
 
+/// The field of every resource's arguments that is the engine's and not the kind's.
+pub const ADOPT: &str = "adopt";
+
 /// A binding's type, seen through JSON.
 pub(super) struct Typed<T>(pub(super) PhantomData<T>);
 
@@ -129,6 +134,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             replace: R::REPLACE,
             uncompared: R::UNCOMPARED,
             changed_by_update: R::CHANGED_BY_UPDATE,
+            find_by: R::FIND_BY,
             unrecorded: R::UNRECORDED,
             only_recorded: R::ONLY_RECORDED,
             ownership: R::OWNERSHIP,
@@ -142,7 +148,11 @@ impl<R: Resource> AnyResource for Typed<R> {
     }
     fn check(&self, args: &Value) -> Result<Result<(), ArgumentError>> {
         R::check_raw(args)?;
-        match check::<R::Args>(args) {
+        let mut args = std::borrow::Cow::Borrowed(args);
+        if !R::ONLY_RECORDED && args.get(ADOPT).is_some() {
+            args.to_mut().as_object_mut().and_then(|map| map.shift_remove(ADOPT));
+        }
+        match check::<R::Args>(&args) {
             Ok(None) => Ok(Ok(())),
             Ok(Some(typed)) => R::validate(&typed).map(Ok),
             Err(mistake) => Ok(Err(mistake)),

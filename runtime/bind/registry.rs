@@ -1,10 +1,11 @@
 //! All bindings by name, with what the reference, the checks and the IDE definitions need.
 
 use super::{
-    Action, AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, Composite, Lookup, Resource, Wait, erased::Typed,
+    Action, AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, Composite, Lookup, Resource, Wait,
+    erased::{ADOPT, Typed},
 };
 use schemars::{JsonSchema, schema_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, marker::PhantomData, sync::Arc};
 
 /// What a binding does when it is called.
@@ -35,6 +36,15 @@ pub struct Entry {
     pub output: fn() -> Value,
 }
 
+/// The schema of a resource's arguments with the field that the engine takes out of them.
+fn with_adopt(mut schema: Value) -> Value {
+    schema["properties"][ADOPT] = json!({
+        "description": "Takes over an object of this name that is someone else's; a plan says so first. Default: no.",
+        "type": ["boolean", "null"], "default": null,
+    });
+    schema
+}
+
 /// All bindings of this build.
 #[derive(Clone, Default)]
 pub struct Registry(BTreeMap<&'static str, Entry>);
@@ -43,6 +53,11 @@ impl Registry {
     /// Registers a kind of resource.
     pub fn resource<R: Resource>(&mut self) {
         self.add::<R::Args, R::Observed>(R::KIND, Binding::Resource(Arc::new(Typed::<R>(PhantomData))));
+        if !R::ONLY_RECORDED
+            && let Some(entry) = self.0.get_mut(R::KIND)
+        {
+            entry.args = || with_adopt(schema_for!(R::Args).to_value());
+        }
     }
 
     /// Registers a look-up.

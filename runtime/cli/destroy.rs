@@ -117,6 +117,7 @@ impl Destroy {
             clouds,
             targets,
             playbook_folder: PathBuf::from("."),
+            allow_read: &[],
             protected_steps: BTreeSet::new(),
             reporter,
         })

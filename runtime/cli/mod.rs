@@ -22,6 +22,7 @@ mod watch;
 use crate::{
     error::{Class, Error},
     playbook::Diagnostic,
+    printable::tame,
     secret::hide,
 };
 use clap::{Parser, Subcommand};
@@ -157,5 +158,5 @@ fn show(diagnostics: &[Diagnostic]) {
 /// Prints a line on standard output. A reader that went away is no error.
 fn print(text: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{}", hide(text));
+    let _ = writeln!(std::io::stdout().lock(), "{}", tame(&hide(text)));
 }

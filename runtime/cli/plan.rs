@@ -94,8 +94,9 @@ impl Planning<'_> {
             reach: self.reach,
             manner: self.manner,
             clouds: self.clouds,
-            targets: playbook.targets.clone(),
+            targets: self.session.targets(&playbook),
             playbook_folder: session::folder_of(&self.script.playbook),
+            allow_read: &self.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: reporter.clone(),
         })?;
@@ -109,7 +110,7 @@ impl Planning<'_> {
         }
         let mut planned = engine.planned();
         if self.step.is_none() {
-            let deletes = handle.block_on(planned_deletes(&engine));
+            let deletes = handle.block_on(planned_deletes(&engine, &planned));
             for delete in &deletes {
                 reporter.hear(&Event::Planned(delete.clone()));
             }
@@ -126,10 +127,16 @@ pub(super) fn orphans(engine: &Engine) -> BTreeSet<String> {
     engine.log.with(|state| state.resources.keys().filter(|address| !declared.contains(*address)).cloned().collect())
 }
 
-async fn planned_deletes(engine: &Engine) -> Vec<Planned> {
+async fn planned_deletes(engine: &Engine, planned: &[Planned]) -> Vec<Planned> {
     let mut deletes = Vec::new();
+    // What a step declares that cannot be planned to its end is not known.
+    let unknown: BTreeSet<&str> =
+        planned.iter().filter(|line| line.verdict == Verdict::Unknown).map(|line| line.step.as_str()).collect();
     for address in orphans(engine) {
         let Some(resource) = engine.log.with(|state| state.resources.get(&address).cloned()) else { continue };
+        if unknown.contains(resource.step.as_str()) {
+            continue;
+        }
         let refused = engine.may_delete(&resource).await.err();
         deletes.push(Planned {
             address,

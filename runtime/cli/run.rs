@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cx::Mode,
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
-    error::{Class, Error},
+    error::{Class, Error, pasteable},
     playbook::Playbook,
     report::{Event, Reporter, Summary, json::JsonLines, terminal::Terminal},
     state::{self, Holder},
@@ -61,8 +61,9 @@ impl Run {
             reach: &self.reach,
             manner: &self.manner,
             clouds: &clouds,
-            targets: playbook.targets.clone(),
+            targets: session.targets(&playbook),
             playbook_folder: session::folder_of(&self.script.playbook),
+            allow_read: &self.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: reporter.clone(),
         })?;
@@ -70,6 +71,7 @@ impl Run {
         let run_id = crate::engine::new_run_id();
         let handle = session.runtime.handle();
         handle.block_on(session.log.append(vec![started(
+            &session,
             &run_id,
             "run",
             &self.script.playbook,
@@ -172,15 +174,19 @@ pub(super) fn reporter(manner: &Manner, playbook: &Playbook) -> Arc<dyn Reporter
 
 /// The command as it was given, for the hint that goes on from here.
 pub(super) fn command_line() -> String {
-    let quoted = |arg: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+".contains(c);
-        if !arg.is_empty() && arg.chars().all(plain) { arg } else { format!("'{}'", arg.replace('\'', "'\\''")) }
-    };
+    let quoted = |arg: String| pasteable(&arg);
     std::iter::once("gitpod-play".to_owned()).chain(std::env::args().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
-pub(super) fn started(run_id: &str, verb: &str, name: &str, playbook: &Playbook, clouds: &Clouds) -> state::Event {
-    let mut targets: serde_json::Map<String, serde_json::Value> = playbook.targets.clone().into_iter().collect();
+pub(super) fn started(
+    session: &Session,
+    run_id: &str,
+    verb: &str,
+    name: &str,
+    playbook: &Playbook,
+    clouds: &Clouds,
+) -> state::Event {
+    let mut targets: serde_json::Map<String, serde_json::Value> = session.targets(playbook).into_iter().collect();
     targets.insert("target".to_owned(), clouds.target.clone().into());
     let holder = Holder::here(verb);
     state::Event::RunStarted {

@@ -117,7 +117,15 @@ fn serve(folder: &std::path::Path, reach: &Reach, port: u16) -> Outcome {
     })
 }
 
+/// How long a server that was told to end may take.
+const ENDING: std::time::Duration = std::time::Duration::from_secs(3);
+
 fn reset(folder: &std::path::Path, yes: bool) -> Outcome {
+    // Whoever serves them may be about to end, as when it was told to by the hint below.
+    let began = std::time::Instant::now();
+    while clouds::serving(folder).is_some() && began.elapsed() < ENDING {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     if let Some(serving) = clouds::serving(folder) {
         return Err(Error::usage(format!("the simulated clouds are up, served by process {}", serving.pid))
             .hint(format!("kill {} && {}", serving.pid, command_line()))

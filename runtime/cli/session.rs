@@ -7,11 +7,13 @@ use super::{
     registry,
 };
 use crate::{
+    allowed::Allowed,
     bind::Registry,
-    cx::{Allowed, Clients, Mode, Run},
+    cx::{Clients, Mode, Run},
     engine::{Engine, Permissions, steps::EngineHost},
     error::{Class, Error, Result},
     playbook::{Diagnostic, Host, Limits, Load, Playbook, Position, SettingsLayer, Sources},
+    printable::tame,
     report::{Event, Reporter},
     state::{self, Keys, Log, S3Access},
     wire::Wire,
@@ -50,7 +52,7 @@ impl Host for LateHost {
     fn say(&self, step: &str, text: &str) {
         match self.0.get() {
             Some(host) => host.say(step, text),
-            None => eprintln!("{text}"),
+            None => eprintln!("{}", tame(text)),
         }
     }
 }
@@ -124,6 +126,16 @@ impl Session {
         Ok(lease)
     }
 
+    /// What the playbook says about each cloud, and what the last run was told about those that it no longer names: what
+    /// is left there has to be reached.
+    pub fn targets(&self, playbook: &Playbook) -> BTreeMap<String, Value> {
+        let recorded = self.log.with(|state| state.targets.as_object().cloned().unwrap_or_default());
+        let mut targets: BTreeMap<String, Value> =
+            recorded.into_iter().filter(|(_, value)| value.is_object()).collect();
+        targets.extend(playbook.targets.clone());
+        targets
+    }
+
     /// The folder of this stack's files.
     pub fn folder(&self) -> PathBuf {
         self.state_folder.join(&self.stack)
@@ -156,6 +168,8 @@ impl Session {
             allowed: Allowed {
                 run: wanted.reach.allow_run.iter().cloned().collect(),
                 net: wanted.reach.allow_net.iter().cloned().collect(),
+                read: wanted.allow_read.to_vec(),
+                urls: built_in_urls(),
             },
             heard: Box::new(move |step, resource, text| {
                 heard_by.hear(&Event::Working {
@@ -188,10 +202,20 @@ pub struct Wanted<'a> {
     pub targets: BTreeMap<String, Value>,
     /// Where the playbook lives.
     pub playbook_folder: PathBuf,
+    /// Files and folders outside of it that may be read.
+    pub allow_read: &'a [PathBuf],
     /// Steps declared with `.protect()`.
     pub protected_steps: BTreeSet<String>,
     /// Who hears what happens.
     pub reporter: Arc<dyn Reporter>,
+}
+
+/// Every address that stands as a text in a script built into the program.
+fn built_in_urls() -> BTreeSet<String> {
+    let sources = Sources::embedded();
+    let texts =
+        sources.iter().flat_map(|(_, text)| text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    texts.filter(|text| text.starts_with("https://") && !text.contains(char::is_whitespace)).collect()
 }
 
 /// The folder of a playbook's file.

@@ -115,6 +115,7 @@ impl Watching<'_> {
         let run_id = crate::engine::new_run_id();
         let log = &self.session.log;
         handle.block_on(log.append(vec![started(
+            self.session,
             &run_id,
             "watch",
             &self.watch.script.playbook,
@@ -174,13 +175,14 @@ impl Watching<'_> {
             reach: &self.watch.reach,
             manner: &self.watch.manner,
             clouds: self.clouds,
-            targets: playbook.targets.clone(),
+            targets: self.session.targets(playbook),
             playbook_folder: session::folder_of(&self.watch.script.playbook),
+            allow_read: &self.watch.script.allow_read,
             protected_steps: session::protected(playbook),
             reporter: reporter.clone(),
         })?;
         let run = match &self.run {
-            Some(run) if run.targets == playbook.targets => run.clone(),
+            Some(run) if run.targets == self.session.targets(playbook) => run.clone(),
             _ => fresh.run.clone(),
         };
         self.run = Some(run.clone());
@@ -196,8 +198,9 @@ impl Watching<'_> {
             reach: &self.watch.reach,
             manner: &self.watch.manner,
             clouds: self.clouds,
-            targets: playbook.targets.clone(),
+            targets: self.session.targets(&playbook),
             playbook_folder: session::folder_of(&self.watch.script.playbook),
+            allow_read: &self.watch.script.allow_read,
             protected_steps: session::protected(&playbook),
             reporter: Arc::new(Silent),
         })?;

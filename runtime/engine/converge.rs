@@ -135,6 +135,9 @@ impl Declared<'_> {
         if !ours && !self.adopt {
             return Err(self.not_ours());
         }
+        if !ours {
+            self.may_take_over(&found)?;
+        }
         self.engine
             .record(vec![Event::Adopted {
                 address: self.address.clone(),

@@ -91,7 +91,7 @@ impl Engine {
                 Err(error) => {
                     self.reporter.hear(&Event::StepFailed {
                         step: task.name.clone(),
-                        error: error.to_string(),
+                        error: super::steps::diagnostic(&error).render(false),
                         took_s: began.elapsed().as_secs_f64(),
                     });
                     super::locked(&errors).insert(task.name.clone(), error);

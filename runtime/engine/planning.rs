@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     bind::{Change, Effect, Readiness},
-    error::Result,
+    error::{Class, Result},
     state::{Resource, Status},
     value::{has_unknown, shown},
 };
@@ -20,21 +20,41 @@ impl Declared<'_> {
         let observed = match &record {
             Some(record) => self.read(&record.outputs).await?,
             None if known => self.find().await?,
-            None => None,
+            None => self.find_by_name().await?,
         };
         let Some(observed) = observed else { return Ok(self.plan_create(record.as_ref())) };
         if record.is_none() && !self.is_ours(&observed)? {
-            // An intent in the log means that a run died between making it and recording it.
-            let intended = self.engine.resource(&self.address).is_some();
+            // An intent in the log means that a run died between making it and recording it, unless others tagged it.
+            let theirs = self.kind.tags(&observed)?.is_some_and(|tags| !tags.is_empty());
+            let intended = self.engine.resource(&self.address).is_some() && !theirs;
             if !self.adopt && !intended {
                 return Err(self.not_ours());
             }
             let note = (!intended).then(|| "exists already; `adopt: true` takes it over".to_owned());
             let changes = visible(self.kind.diff(&self.args, &observed));
+            if let Err(refused) = self.may_take_over(&observed) {
+                let lost = if self.meta.stateful { "; the data in it is lost" } else { "" };
+                let note = format!("{}: it is taken over, deleted and made again{lost}", refused.message);
+                self.say(Verdict::Replace, changes, Some(note), true);
+                return Ok(self.created_outputs());
+            }
             self.say(Verdict::Adopt, changes, note, false);
             return Ok(self.recordable(&observed));
         }
         self.plan_change(record.as_ref(), observed).await
+    }
+
+    /// What has the name already, when other arguments are not known before the run.
+    async fn find_by_name(&self) -> Result<Option<Value>> {
+        let by = self.meta.find_by;
+        if by.is_empty() || by.iter().any(|field| has_unknown(&self.args[*field])) {
+            return Ok(None);
+        }
+        match self.find().await {
+            // An argument of another type than text, of which nothing is known yet.
+            Err(error) if error.class == Class::Failed => Ok(None),
+            found => found,
+        }
     }
 
     fn plan_create(&self, record: Option<&Resource>) -> Value {

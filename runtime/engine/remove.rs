@@ -10,7 +10,7 @@ use super::{
 use crate::{
     bind::{AnyResource, Change, Readiness},
     cx::Cx,
-    error::{Class, Error, Result},
+    error::{Class, Error, Result, pasteable},
     state::{Event, Resource, Status},
     value::shown,
 };
@@ -63,7 +63,7 @@ impl Engine {
         }
         let refuse = |why: &str| {
             Err(Error::new(Class::Refused, format!("`{}` is not deleted: {why}", resource.address))
-                .hint(format!("to delete it all the same, add `--allow-delete {}`", resource.name)))
+                .hint(format!("to delete it all the same, add `--allow-delete {}`", pasteable(&resource.name))))
         };
         if resource.protect || self.permissions.protected_steps.contains(&resource.step) {
             return refuse("its step is protected");
@@ -125,6 +125,25 @@ impl Engine {
 }
 
 impl Declared<'_> {
+    /// What is someone else's is taken over as it is; to delete it and make it again has to be allowed by name.
+    pub(super) fn may_take_over(&self, found: &Value) -> Result<()> {
+        let allowed = &self.engine.permissions.allow_delete;
+        let changes = self.kind.diff(&self.args, found);
+        let replaced = changes.iter().find(|change| change.effect == crate::bind::Effect::Replace);
+        match replaced.filter(|_| !allowed.contains(&self.name) && !allowed.contains(&self.address)) {
+            None => Ok(()),
+            Some(change) => Err(Error::new(
+                Class::Refused,
+                format!("`{}` is someone else's, and its `{}` cannot be changed", self.address, change.field),
+            )
+            .because(format!("it is {}, the playbook wants {}", shown(&change.old), shown(&change.new)))
+            .hint(format!(
+                "write it into the playbook as it is; or, to delete theirs and make another one, add `--allow-delete {}`",
+                pasteable(&self.name)
+            ))),
+        }
+    }
+
     pub(super) async fn delete_and_wait(&self, observed: &Value) -> Result<()> {
         delete_and_wait(&self.cx, self.kind.as_ref(), observed).await
     }

@@ -2,6 +2,7 @@
 
 use super::{
     Engine,
+    planned::{Planned, Verdict},
     schedule::{Outcome, Task, run_all},
 };
 use crate::{
@@ -169,6 +170,21 @@ impl<'a> Pass<'a> {
                 });
                 true
             }
+            Err(diagnostic) if self.waits_for_the_plan(step, &diagnostic) => {
+                self.engine.note_planned(Planned {
+                    address: name.to_owned(),
+                    step: name.to_owned(),
+                    verdict: Verdict::Unknown,
+                    changes: Vec::new(),
+                    note: Some(format!(
+                        "as things are: {}; what is planned before it may change that",
+                        diagnostic.message
+                    )),
+                    needs_allow_delete: false,
+                });
+                super::locked(&self.outputs).insert(name.to_owned(), unknown(name));
+                true
+            }
             Err(diagnostic) => {
                 let error = diagnostic.render(false);
                 reporter.hear(&Event::StepFailed {
@@ -226,6 +242,30 @@ impl<'a> Pass<'a> {
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         }])?;
         Ok(outcome)
+    }
+
+    /// Whether a step fails in a plan for what a run would have made by then. Mistakes and refusals stay what they are.
+    fn waits_for_the_plan(&self, step: &Step, diagnostic: &Diagnostic) -> bool {
+        if self.engine.run.mode != crate::cx::Mode::Plan || !matches!(diagnostic.class, Class::Failed | Class::NotFound)
+        {
+            return false;
+        }
+        let steps: BTreeMap<&str, &Step> = self.playbook.steps.iter().map(|step| (step.name.as_str(), step)).collect();
+        let mut before = BTreeSet::new();
+        let mut queue = all_needs(step);
+        while let Some(need) = queue.pop() {
+            queue.extend(
+                steps
+                    .get(need.as_str())
+                    .filter(|_| before.insert(need.clone()))
+                    .into_iter()
+                    .flat_map(|it| all_needs(it)),
+            );
+        }
+        self.engine
+            .planned()
+            .iter()
+            .any(|line| line.writes() && (before.contains(&line.step) || line.step == step.name))
     }
 
     /// What stands for the output of a step that was never run.

@@ -253,19 +253,28 @@ pub fn refused(failure: &str, status: u16, told: &Value) -> Error {
     }
 }
 
+/// Code of a conflict with people only.
+pub const SET_BY_HAND: &str = "SetByHand";
+/// How the managers are called that people work with; a program that sets a field goes on setting it.
+const BY_HAND: [&str; 8] = ["kubectl", "k9s", "lens", "openlens", "freelens", "headlamp", "dashboard", "mozilla"];
+
 /// Another manager set fields that the manifest sets to something else.
 fn conflict(failure: &str, causes: &[&Value]) -> Error {
+    let manager = |cause: &&Value| {
+        cause["message"].as_str().and_then(|it| it.split('"').nth(1)).unwrap_or("another manager").to_owned()
+    };
     let fields: Vec<String> = causes
         .iter()
         .map(|cause| {
-            let message = cause["message"].as_str().unwrap_or_default();
-            let manager = message.split('"').nth(1).unwrap_or("another manager");
-            format!("`{}` is set by `{manager}`", cause["field"].as_str().unwrap_or("?").trim_start_matches('.'))
+            let field = cause["field"].as_str().unwrap_or("?").trim_start_matches('.');
+            format!("`{field}` is set by `{}`", manager(cause))
         })
         .collect();
+    let by_hand = |name: String| BY_HAND.iter().any(|begin| name.to_lowercase().starts_with(begin));
+    let code = if causes.iter().all(|cause| by_hand(manager(cause))) { SET_BY_HAND } else { "FieldManagerConflict" };
     Error::new(Class::Conflict, failure)
         .because(fields.join(", "))
-        .code("FieldManagerConflict")
+        .code(code)
         .hint("say `force: true` to take these fields over, or leave them out of the manifest")
 }
 

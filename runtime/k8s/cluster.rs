@@ -2,6 +2,7 @@
 
 use super::{
     kind::{self, Kind},
+    reach,
     snapshot::Snapshots,
 };
 use crate::{
@@ -16,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -93,11 +94,28 @@ pub async fn cluster(cx: &Cx, wanted: &ClusterRef) -> Result<Arc<Cluster>> {
     Ok(made)
 }
 
+/// The connection to the cluster of a recorded object; `None` where EKS has no cluster at that endpoint any more, and so no
+/// object in it.
+///
+/// # Errors
+/// As [`cluster`].
+pub async fn recorded(cx: &Cx, wanted: &ClusterRef) -> Result<Option<Arc<Cluster>>> {
+    match cluster(cx, wanted).await {
+        Err(error) if error.code.as_deref() == Some(reach::NOT_THERE) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
     ensure_crypto();
     let (mut config, eks) = match &wanted.kubeconfig {
-        Some(path) => (from_kubeconfig(&cx.run.playbook_folder.join(path), wanted.context.clone()).await?, false),
-        None => (from_reference(wanted)?, true),
+        Some(path) => {
+            // The command line's own file may do what it wants.
+            let own = cx.run.endpoints.contains_key(KUBECONFIG);
+            let path = if own { PathBuf::from(path) } else { reach::scripts_kubeconfig(cx, path)? };
+            (from_kubeconfig(&path, wanted.context.clone()).await?, false)
+        }
+        None => (from_reference(cx, wanted).await?, true),
     };
     config.connect_timeout = Some(Duration::from_secs(CONNECT_TIMEOUT_S));
     config.read_timeout = Some(Duration::from_secs(SILENCE_TIMEOUT_S));
@@ -122,7 +140,13 @@ async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::C
     Ok(config)
 }
 
-fn from_reference(wanted: &ClusterRef) -> Result<kube::Config> {
+async fn from_reference(cx: &Cx, wanted: &ClusterRef) -> Result<kube::Config> {
+    let config = referred(wanted)?;
+    reach::check_endpoint(cx, wanted).await?;
+    Ok(config)
+}
+
+fn referred(wanted: &ClusterRef) -> Result<kube::Config> {
     let missing = |field: &str| {
         Error::usage(format!("cluster `{}` has no `{field}`", wanted.name))
             .hint("hand over what `aws::eks::cluster` returns, or run with `--kubeconfig FILE`")
@@ -211,13 +235,13 @@ mod tests {
     #[test]
     fn incomplete_references_say_what_is_missing() {
         let reference = ClusterRef { name: "lab".into(), ..ClusterRef::default() };
-        let error = from_reference(&reference).err().unwrap();
+        let error = referred(&reference).err().unwrap();
         assert!(error.message.contains("`endpoint`") && error.hint.unwrap().contains("--kubeconfig"));
         let reference = ClusterRef {
             endpoint: Some("https://x".into()),
             certificate_authority: Some("no base64".into()),
             ..reference
         };
-        assert!(from_reference(&reference).err().unwrap().message.contains("PEM"));
+        assert!(referred(&reference).err().unwrap().message.contains("PEM"));
     }
 }

@@ -20,6 +20,7 @@ pub mod object;
 pub mod owned;
 pub mod patching;
 pub mod place;
+mod reach;
 pub mod ready;
 pub mod reasons;
 pub mod snapshot;

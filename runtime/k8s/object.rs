@@ -1,7 +1,7 @@
 //! `k8s::object`: one object of Kubernetes, kept as its manifest says by server-side apply.
 
 use super::{
-    call::{APPLY, Call, UNREACHED},
+    call::{APPLY, Call, SET_BY_HAND, UNREACHED},
     cluster::{self, ClusterRef, cluster},
     diff,
     kind::{self, Kind},
@@ -27,11 +27,12 @@ use std::{collections::BTreeMap, time::Duration};
 /// Use it for anything that a manifest can describe; `k8s::apply` and `k8s::manifest` make many of these from YAML. It is
 /// applied on the server under the field manager `gitpod-play`: fields that the manifest leaves out belong to others and
 /// are never touched, fields that it no longer has are removed. It never takes over an object that it did not make (unless
-/// `adopt: true`), nor a field that another manager has set otherwise (unless `force: true`). It does not wait for
+/// `adopt: true`), nor a field that another program has set otherwise (unless `force: true`); what people changed, with
+/// `kubectl` for example, is put back. It does not wait for
 /// workloads to run unless `wait: true`; definitions are waited for until they are served, namespaces until active.
 ///
 /// # Errors
-/// - a field is set by another manager: say `force: true`, or leave it out;
+/// - a field is set by another program: say `force: true`, or leave it out;
 /// - a field cannot be changed (immutable) or is not known to the cluster: the message names it;
 /// - the cluster does not serve the kind: apply its definition first.
 ///
@@ -55,7 +56,7 @@ pub struct ObjectArgs {
     /// Namespace for a manifest that names none, where the kind has one; `default` otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Takes fields over that other managers have set otherwise. Default: no.
+    /// Takes fields over that other programs have set otherwise. Default: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
     /// Waits until workloads run, jobs are complete, and all else with a condition `Ready` has it. Default: no.
@@ -177,11 +178,20 @@ impl Object {
         let (cluster, place) = Self::place(cx, args).await?;
         let plain = manifest::prepared(&Value::Object(args.manifest.clone()));
         let body = manifest::marked_as_ours(&plain, place.namespace.as_deref(), &cx.run.stack, &cx.address);
-        let call = Call::patch(&place.kind.plural, place.path(), APPLY, &body, &place.called())
-            .with("fieldManager", FIELD_MANAGER)
-            .with("fieldValidation", "Strict")
-            .with("force", if args.force == Some(true) { "true" } else { "false" });
-        let object = cluster.send(cx, &call).await?;
+        let call = |force: bool| {
+            Call::patch(&place.kind.plural, place.path(), APPLY, &body, &place.called())
+                .with("fieldManager", FIELD_MANAGER)
+                .with("fieldValidation", "Strict")
+                .with("force", if force { "true" } else { "false" })
+        };
+        let object = match cluster.send(cx, &call(args.force == Some(true))).await {
+            // What people changed is drift, and put back; what a program sets is left to it until the playbook decides.
+            Err(error) if error.code.as_deref() == Some(SET_BY_HAND) => {
+                cx.say(&format!("putting back what was changed by hand: {}", error.cause.unwrap_or_default()));
+                cluster.send(cx, &call(true)).await?
+            }
+            other => other?,
+        };
         // Whatever is read after this is to be new.
         cluster.snapshots.looked_at(object["metadata"]["uid"].as_str().unwrap_or_default());
         Ok(observed(&args.cluster, &place, &object, args.wait == Some(true)))
@@ -252,7 +262,7 @@ impl Resource for Object {
     }
 
     async fn read(cx: &Cx, last: &Self::Observed) -> Result<Option<Self::Observed>> {
-        let cluster = cluster(cx, &last.cluster).await?;
+        let Some(cluster) = cluster::recorded(cx, &last.cluster).await? else { return Ok(None) };
         let place = last.place();
         if let Some(object) = cluster.first_look(cx, &place, &last.uid).await {
             return Ok(Some(observed(&last.cluster, &place, &object, last.wait)));
@@ -297,7 +307,7 @@ impl Resource for Object {
     }
 
     async fn delete(cx: &Cx, observed: &Self::Observed) -> Result<()> {
-        let cluster = cluster(cx, &observed.cluster).await?;
+        let Some(cluster) = cluster::recorded(cx, &observed.cluster).await? else { return Ok(()) };
         let place = observed.place();
         let call = Call::delete(&place.kind.plural, place.path(), Some(&observed.uid), &place.called());
         match cluster.send_text(cx, &call).await {

@@ -57,7 +57,8 @@ fn call(entry: &Entry, host: &dyn Host, context: &NativeCallContext, arguments: 
     check(entry, &arguments).map_err(|fault| fault.raise(position))?;
     let at = Units::position(context.call_source().unwrap_or_default(), position);
     let step = current.step.as_deref().unwrap_or_default();
-    let output = host.call(step, name, arguments, &at).map_err(|why| Fault::from(why).raise(position))?;
+    let output =
+        current.away(|| host.call(step, name, arguments, &at)).map_err(|why| Fault::from(why).raise(position))?;
     Ok(from_json(&output))
 }
 

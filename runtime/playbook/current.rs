@@ -1,6 +1,6 @@
 //! What runs on this thread: which step, how far it may go, and what it read.
 
-use super::Limits;
+use super::{Limits, memory};
 use rhai::Dynamic;
 use serde_json::Value;
 use std::{
@@ -16,6 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Looking at the clock at each operation would be dearer than the operations.
 const OPERATIONS_BETWEEN_LOOKS: u64 = 256;
+/// Each operation may make a text of several MiB.
+const OPERATIONS_BETWEEN_MEASURES: u64 = 32;
+/// Threads of one step, those of `parallel` within `parallel` included.
+const THREADS_AT_MOST: usize = 128;
 /// Native stack of the threads that scripts run on; only what is touched takes memory.
 const STACK_BYTES: usize = 128 << 20;
 
@@ -31,6 +35,13 @@ pub(super) struct Current {
     max_operations: u64,
     printed: AtomicUsize,
     max_printed: usize,
+    max_memory: usize,
+    began: Instant,
+    max_computing: std::time::Duration,
+    /// Milliseconds spent in bindings.
+    away_ms: AtomicU64,
+    /// Threads of `parallel` that run right now.
+    threads: AtomicUsize,
 }
 
 thread_local! {
@@ -76,9 +87,11 @@ const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
 pub(super) enum Stopped {
     Operations(u64),
     Printed(usize),
+    Memory(usize),
     Cancelled,
     Deadline,
     LoadDeadline,
+    Busy(u64),
 }
 
 impl Current {
@@ -110,6 +123,11 @@ impl Current {
             max_operations,
             printed: AtomicUsize::new(0),
             max_printed: limits.printed_bytes,
+            max_memory: limits.memory_bytes,
+            began: Instant::now(),
+            max_computing: std::time::Duration::from_secs(limits.computing_s),
+            away_ms: AtomicU64::new(0),
+            threads: AtomicUsize::new(0),
         }
     }
 
@@ -146,6 +164,11 @@ impl Current {
         if self.printed.load(Ordering::Relaxed) > self.max_printed {
             return Some(Stopped::Printed(self.max_printed));
         }
+        if operations.is_multiple_of(OPERATIONS_BETWEEN_MEASURES)
+            && memory::resident_bytes().is_some_and(|held| held > self.max_memory)
+        {
+            return Some(Stopped::Memory(self.max_memory));
+        }
         if operations.is_multiple_of(OPERATIONS_BETWEEN_LOOKS) { self.stopped() } else { None }
     }
 
@@ -154,6 +177,10 @@ impl Current {
         if self.cancel.is_cancelled() {
             return Some(Stopped::Cancelled);
         }
+        let away = std::time::Duration::from_millis(self.away_ms.load(Ordering::Relaxed));
+        if self.step.is_some() && self.began.elapsed().saturating_sub(away) >= self.max_computing {
+            return Some(Stopped::Busy(self.max_computing.as_secs()));
+        }
         let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         late.then_some(if self.step.is_some() { Stopped::Deadline } else { Stopped::LoadDeadline })
     }
@@ -161,6 +188,22 @@ impl Current {
     /// Counts printed bytes; whether there were too many.
     pub fn print(&self, bytes: usize) -> bool {
         self.printed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.max_printed
+    }
+
+    /// Does `work`, which does not count as computing.
+    pub fn away<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        self.away_ms.fetch_add(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        done
+    }
+
+    /// Does `work` with `threads` more threads; `None` when that would be too many, as when `parallel` calls itself.
+    pub fn with_threads<T>(&self, threads: usize, work: impl FnOnce() -> T) -> Option<T> {
+        let before = self.threads.fetch_add(threads, Ordering::SeqCst);
+        let done = (before + threads <= THREADS_AT_MOST).then(work);
+        self.threads.fetch_sub(threads, Ordering::SeqCst);
+        done
     }
 
     /// Notes that the setting at `path` was read.

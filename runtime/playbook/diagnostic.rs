@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Class, Error},
+    printable::short,
     secret::hide,
 };
 use std::{fmt, fmt::Write as _, sync::Arc};
@@ -158,7 +159,7 @@ impl Diagnostic {
             Severity::Error => ("error", "1;31"),
             Severity::Warning => ("warning", "1;33"),
         };
-        let mut out = format!("{}: {}\n", paint.with(style, word), paint.with("1", &self.message));
+        let mut out = format!("{}: {}\n", paint.with(style, word), paint.with("1", &short(&self.message)));
         let step = self.step.as_ref().map(|step| format!("step `{step}`"));
         if let Some(position) = &self.position {
             let step = step.map(|step| format!(", {step}")).unwrap_or_default();
@@ -171,10 +172,10 @@ impl Diagnostic {
             let _ = writeln!(out, "  {call} from {position}");
         }
         if let Some(cause) = &self.cause {
-            let _ = writeln!(out, "  cause: {cause}");
+            let _ = writeln!(out, "  cause: {}", short(cause));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "{}: {hint}", paint.with("1;36", "hint"));
+            let _ = writeln!(out, "{}: {}", paint.with("1;36", "hint"), short(hint));
         }
         hide(&out)
     }

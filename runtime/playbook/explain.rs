@@ -179,6 +179,10 @@ fn reword(mistake: &EvalAltResult, units: &Units, source: &str, engine: &Engine)
 /// Why a script was stopped from outside.
 pub(super) fn stopped(why: Stopped) -> Diagnostic {
     match why {
+        Stopped::Memory(most) => Diagnostic::usage(format!("the script takes more than {} MiB of memory", most >> 20))
+            .hint("keep less at a time; see the limits in docs/playbooks.md"),
+        Stopped::Busy(most) => Diagnostic::usage(format!("the step computes for more than {most} s"))
+            .hint("look for a loop over long texts or large lists"),
         Stopped::Operations(most) => {
             let most = if most > 0 { format!(" ({most} operations)") } else { String::new() };
             Diagnostic::usage(format!("the script does not come to an end{most}"))

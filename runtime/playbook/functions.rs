@@ -11,7 +11,11 @@ use super::{
     tainted,
     units::Units,
 };
-use crate::{error::Class, secret::hide};
+use crate::{
+    allowed::Allowed,
+    error::{Class, Error},
+    secret::hide,
+};
 use base64::Engine as _;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 use serde_json::Value;
@@ -116,6 +120,10 @@ fn texts(engine: &mut Engine) {
     });
     engine.register_fn("join", |context: NativeCallContext, list: Array, between: ImmutableString| -> Res<Dynamic> {
         let mut parts = Vec::with_capacity(list.len());
+        if list.len().saturating_mul(between.len()) > context.engine().max_string_size() {
+            let what = "Length of string".to_owned();
+            return Err(EvalAltResult::ErrorDataTooLarge(what, context.call_position()).into());
+        }
         for item in &list {
             if let Some(unknown) = item.read_lock::<Unknown>() {
                 parts.push(unknown.marked());
@@ -205,13 +213,12 @@ fn merged(mut into: Map, from: &Map) -> Map {
 }
 
 fn files(engine: &mut Engine, units: &Arc<Units>, allow_read: &[PathBuf]) {
-    let (units, allowed) = (units.clone(), allow_read.to_vec());
+    let units = units.clone();
+    let allowed = Allowed { read: allow_read.to_vec(), ..Allowed::default() };
     engine.register_fn("read_file", move |context: NativeCallContext, path: ImmutableString| -> Res<Dynamic> {
-        let refused = |why: String| {
-            let fault: Fault = crate::error::Error::usage(format!("cannot read file `{path}`")).because(why).into();
-            fault.raise(context.call_position())
-        };
-        let bytes = units.data_file(&path, &allowed).map_err(refused)?;
+        let raise = |error: Error| Fault::from(error).raise(context.call_position());
+        let refused = |why: String| raise(Error::usage(format!("cannot read `{path}`")).because(why));
+        let bytes = units.data_file(&path, &allowed).map_err(raise)?;
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not text (UTF-8)".into()))?;
         if text.contains(|c| ('\u{e000}'..='\u{e003}').contains(&c)) {
             return Err(refused("it holds characters that mark unknown and secret values".into()));
@@ -255,14 +262,18 @@ fn parallel(context: &NativeCallContext, units: &Units, closures: &Array) -> Res
     let mut results = Array::with_capacity(bound.len());
     for some in bound.chunks(PARALLEL_AT_MOST) {
         let engine = context.engine();
-        let answers: Vec<_> = std::thread::scope(|scope| {
-            let threads = some.iter().map(|closure| {
-                let current = current.clone();
-                scope.spawn(move || current.run(|| closure.call(engine, Vec::new())))
-            });
-            let threads: Vec<_> = threads.collect();
-            threads.into_iter().map(|thread| thread.join().ok().flatten()).collect()
-        });
+        let at_once = || {
+            std::thread::scope(|scope| {
+                let threads = some.iter().map(|closure| {
+                    let current = current.clone();
+                    scope.spawn(move || current.run(|| closure.call(engine, Vec::new())))
+                });
+                let threads: Vec<_> = threads.collect();
+                threads.into_iter().map(|thread| thread.join().ok().flatten()).collect::<Vec<_>>()
+            })
+        };
+        let answers = current.with_threads(some.len(), at_once);
+        let answers = answers.ok_or_else(|| wrong("`parallel` within `parallel` takes too many threads"))?;
         for answer in answers {
             results.push(copied(&answer.ok_or_else(|| wrong("a closure failed in an unexpected way"))??));
         }

@@ -74,6 +74,10 @@ fn guard(engine: &mut Engine, plain: Arc<Engine>, name: String, types: &[TypeId]
                 Some(Taint::Unknown(unknown)) => Ok(Dynamic::from(unknown)),
                 Some(secret) => Err(explain::tainted(&shown, &secret).raise(context.call_position())),
                 None => {
+                    if shown == "replace" && replaced_bytes(arguments) > plain.max_string_size() {
+                        let what = "Length of string".to_owned();
+                        return Err(EvalAltResult::ErrorDataTooLarge(what, context.call_position()).into());
+                    }
                     let (source, global) = (context.call_source(), context.global_runtime_state());
                     let position = context.call_position();
                     NativeCallContext::new_with_all_fields(&plain, &called, source, global, position)
@@ -82,6 +86,18 @@ fn guard(engine: &mut Engine, plain: Arc<Engine>, name: String, types: &[TypeId]
             }
         },
     );
+}
+
+/// How long the text would be that `text.replace(old, new)` makes: it is made before anyone measures it.
+fn replaced_bytes(arguments: &[&mut Dynamic]) -> usize {
+    let as_text = |value: &Dynamic| {
+        let text = value.read_lock::<ImmutableString>().map(|text| text.to_string());
+        text.or_else(|| value.as_char().ok().map(String::from)).unwrap_or_default()
+    };
+    let [text, old, new] = arguments else { return 0 };
+    let (text, old, new) = (as_text(text), as_text(old), as_text(new));
+    let times = text.matches(old.as_str()).count();
+    text.len().saturating_add(times.saturating_mul(new.len())).saturating_sub(times * old.len())
 }
 
 /// Functions that ask a closure yes or no: an answer that is not known would count as no.

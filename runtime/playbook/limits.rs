@@ -25,6 +25,11 @@ pub struct Limits {
     pub steps: usize,
     /// Bytes that one step, or the declarations, may print.
     pub printed_bytes: usize,
+    /// Seconds that one step may compute; what bindings wait for does not count. Operations alone do not bound it: each may
+    /// copy several MiB.
+    pub computing_s: u64,
+    /// Bytes that the process may hold in memory while a script runs.
+    pub memory_bytes: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +46,8 @@ impl Default for Limits {
             file_bytes: 4 << 20,
             steps: 100_000,
             printed_bytes: 1 << 20,
+            computing_s: 30,
+            memory_bytes: 2 << 30,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Diagnostic, Limits, Position, Sources, settings, suggest,
     syntax::{self, Function},
 };
+use crate::{allowed::Allowed, error::Error};
 use read::{bounded, safe, script_text};
 use rhai::{AST, ASTNode, Engine, Expr, Stmt};
 use std::{
@@ -171,20 +172,15 @@ impl Units {
     }
 
     /// Where `read_file(path)` may read: inside the playbook's folder, or in one of `allowed`.
-    pub fn data_file(&self, path: &str, allowed: &[PathBuf]) -> Result<Vec<u8>, String> {
-        let folder = self.folder.as_ref().map(|(_, real)| real.clone());
-        let wanted = match (&folder, Path::new(path).is_absolute()) {
-            (_, true) => PathBuf::from(path),
-            (Some(folder), false) => folder.join(path),
-            (None, false) => return Err("a built-in playbook has no folder to read from".into()),
+    pub fn data_file(&self, path: &str, allowed: &Allowed) -> Result<Vec<u8>, Error> {
+        let Some((_, folder)) = &self.folder else {
+            return Err(
+                Error::usage(format!("cannot read `{path}`")).because("a built-in playbook has no folder to read from")
+            );
         };
-        let target = wanted.canonicalize().map_err(|why| why.to_string())?;
-        let inside = |folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| target.starts_with(folder));
-        if !folder.iter().chain(allowed).any(inside) {
-            let parent = target.parent().unwrap_or(&target).display().to_string();
-            return Err(format!("it lies outside the playbook's folder; `--allow-read {parent}` allows it"));
-        }
-        let bytes = bounded(&target, self.limits.file_bytes)?;
+        let target = allowed.check_read(folder, path)?;
+        let refused = |why: String| Error::usage(format!("cannot read `{path}`")).because(why);
+        let bytes = bounded(&target, self.limits.file_bytes).map_err(refused)?;
         self.remember_file(&target);
         Ok(bytes)
     }

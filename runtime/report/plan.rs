@@ -2,6 +2,8 @@
 
 use crate::{
     engine::planned::{Planned, Verdict},
+    error::pasteable,
+    printable::tame,
     secret::hide,
 };
 use serde_json::Value;
@@ -72,7 +74,7 @@ pub fn text(planned: &[Planned], steps: &[String]) -> String {
     }
     out.push_str(&last_line(&Counts::of(planned)));
     out.push('\n');
-    hide(&out)
+    tame(&hide(&out)).into_owned()
 }
 
 fn last_line(counts: &Counts) -> String {
@@ -121,8 +123,9 @@ fn write_line(out: &mut String, line: &Planned) {
         let _ = writeln!(out, "      note: {note}");
     }
     if line.needs_allow_delete {
-        let name = line.address.rsplit('/').next().unwrap_or(&line.address);
-        let _ = writeln!(out, "      refused without `--allow-delete {name}`");
+        // All behind the kind is the name, and names may have parts of their own.
+        let name = line.address.split_once('/').map_or(line.address.as_str(), |(_, name)| name);
+        let _ = writeln!(out, "      refused without `--allow-delete {}`", pasteable(name));
     }
 }
 

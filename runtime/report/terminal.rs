@@ -1,7 +1,7 @@
 //! Progress for a person: a line a running step on a terminal, plain lines elsewhere.
 
 use super::{Event, Reporter, Summary};
-use crate::secret::hide;
+use crate::{printable::tame, secret::hide};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     collections::HashMap,
@@ -28,6 +28,7 @@ impl Terminal {
 
     fn line(&self, text: &str) {
         let text = hide(text);
+        let text = tame(&text).into_owned();
         match &self.bars {
             Some(bars) => {
                 let _ = bars.println(text);
@@ -67,7 +68,7 @@ impl Reporter for Terminal {
             Event::Working { step, resource, text } => {
                 let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(bar) = running.get(step) {
-                    bar.set_message(hide(&format!("{resource} {text}")));
+                    bar.set_message(tame(&hide(&format!("{resource} {text}"))).into_owned());
                 }
             }
             Event::StepDone { step, took_s, changed } => {
@@ -84,7 +85,11 @@ impl Reporter for Terminal {
             }
             Event::StepSkipped { step, why } if why.starts_with("switched") => self.ended(step, "·", why),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
-            Event::Printed { step, text } => self.line(&format!("  {step:<width$}  {text}", width = self.width)),
+            Event::Printed { step, text } => {
+                // Further lines stand below the first one, so that none of them looks like one of ours.
+                let text = text.replace('\n', &format!("\n{:width$}", "", width = self.width + 4));
+                self.line(&format!("  {step:<width$}  {text}", width = self.width));
+            }
             Event::RunEnded(summary) => {
                 if let Some(bars) = &self.bars {
                     let _ = bars.clear();

@@ -1,5 +1,6 @@
 //! A folder to run the program in, and what it left there.
 
+pub mod hand;
 pub mod servers;
 
 pub mod plain;

@@ -152,6 +152,7 @@ impl Resource for LaunchTemplate {
     type Observed = LaunchTemplateObserved;
     const UNCOMPARED: &'static [&'static str] = &["name"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["version", "latest_version"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
 
     fn name(args: &Value) -> Option<String> {

@@ -141,7 +141,8 @@ async fn a_plan_reads_and_never_writes() {
     let refused = resource.create(&cx, &args, "token").await.unwrap_err();
     assert_eq!(refused.class, Class::Refused);
     assert_eq!(resource.find(&cx, &args).await.unwrap(), None);
-    assert_eq!(lab.run.wire.counts(), (2, 0));
+    // By our tags, and by the name.
+    assert_eq!(lab.run.wire.counts(), (4, 0));
 }
 
 #[tokio::test]

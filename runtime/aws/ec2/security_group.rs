@@ -73,6 +73,7 @@ impl Resource for SecurityGroup {
     type Observed = SecurityGroupObserved;
     const REPLACE: &'static [&'static str] = &["description", "vpc"];
     const UNCOMPARED: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name", "vpc"];
     const OWNERSHIP: Ownership = Ownership::Tags;
 
     fn name(args: &Value) -> Option<String> {
@@ -95,10 +96,16 @@ impl Resource for SecurityGroup {
         Ok(())
     }
 
-    async fn find(cx: &Cx, _args: &SecurityGroupArgs) -> Result<Option<SecurityGroupObserved>> {
+    async fn find(cx: &Cx, args: &SecurityGroupArgs) -> Result<Option<SecurityGroupObserved>> {
         let clients = clients(cx).await?;
-        let told = clients.ec2().describe_security_groups().set_filters(Some(tagging::ours(cx))).send().await?;
-        Ok(told.security_groups().first().map(shown))
+        let ask = |filters| clients.ec2().describe_security_groups().set_filters(Some(filters)).send();
+        let ours = ask(tagging::ours(cx)).await?;
+        if let Some(group) = ours.security_groups().first() {
+            return Ok(Some(shown(group)));
+        }
+        // Names are unique in a VPC: one of someone else's would be in the way.
+        let named = vec![tagging::filter("group-name", &args.name), tagging::filter("vpc-id", &args.vpc)];
+        Ok(ask(named).await?.security_groups().first().map(shown))
     }
 
     async fn read(cx: &Cx, last: &SecurityGroupObserved) -> Result<Option<SecurityGroupObserved>> {

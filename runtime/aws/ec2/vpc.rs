@@ -79,6 +79,7 @@ impl Resource for Vpc {
     type Observed = VpcObserved;
     const REPLACE: &'static [&'static str] = &["cidr"];
     const UNCOMPARED: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const TIMEOUT_S: u64 = 300;
 
@@ -91,10 +92,16 @@ impl Resource for Vpc {
         cidr::check("cidr", &args.cidr, 16..=28)
     }
 
-    async fn find(cx: &Cx, _args: &VpcArgs) -> Result<Option<VpcObserved>> {
+    async fn find(cx: &Cx, args: &VpcArgs) -> Result<Option<VpcObserved>> {
         let clients = clients(cx).await?;
-        let told = clients.ec2().describe_vpcs().set_filters(Some(tagging::ours(cx))).send().await?;
-        observed(cx, told.vpcs().first()).await
+        let ask = |filters| clients.ec2().describe_vpcs().set_filters(Some(filters)).send();
+        let ours = ask(tagging::ours(cx)).await?;
+        if let Some(vpc) = ours.vpcs().first() {
+            return observed(cx, Some(vpc)).await;
+        }
+        // Someone else's of our name: not ours to use unless the playbook says so, and no second one beside it.
+        let named = ask(vec![tagging::filter("tag:Name", &args.name)]).await?;
+        observed(cx, named.vpcs().first()).await
     }
 
     async fn read(cx: &Cx, last: &VpcObserved) -> Result<Option<VpcObserved>> {

@@ -86,6 +86,7 @@ impl Resource for Addon {
     type Observed = AddonObserved;
     const REPLACE: &'static [&'static str] = &["cluster", "name"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["status"];
+    const FIND_BY: &'static [&'static str] = &["cluster", "name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 10;
     const TIMEOUT_S: u64 = 1800;

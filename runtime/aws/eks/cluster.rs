@@ -138,6 +138,7 @@ impl Resource for Cluster {
     const REPLACE: &'static [&'static str] = &["name", "role"];
     const UNCOMPARED: &'static [&'static str] = &["bootstrap_self_managed_addons"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["platform_version", "status"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 15;
     const TIMEOUT_S: u64 = 3600;

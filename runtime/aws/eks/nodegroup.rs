@@ -194,6 +194,7 @@ impl Resource for Nodegroup {
     const REPLACE: &'static [&'static str] =
         &["cluster", "name", "role", "subnets", "capacity", "instance_types", "ami_type"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["status", "release_version"];
+    const FIND_BY: &'static [&'static str] = &["cluster", "name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 10;
     const TIMEOUT_S: u64 = 3600;

@@ -112,15 +112,17 @@ fn names(policy: &str, arn: &str) -> bool {
     of_aws && (arn.ends_with(&format!("/{policy}")))
 }
 
-/// Adds a change when the list `policies` names others than are attached.
+/// Adds a change for each policy of the list `policies` that is not attached, and for each that is and does not stand there.
 pub fn compare(changes: &mut Vec<Change>, wanted: &Value, observed: &Value) {
     let Some(list) = wanted.as_array() else { return };
     let list: Vec<String> = list.iter().filter_map(|item| revealed(item).as_str().map(str::to_owned)).collect();
     let there: Vec<&str> = observed.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let complete = list.iter().all(|policy| there.iter().any(|arn| names(policy, arn)));
-    let nothing_else = there.iter().all(|arn| list.iter().any(|policy| names(policy, arn)));
-    if !(complete && nothing_else) {
-        changed(changes, "policies", observed, wanted);
+    let attached = Value::from("attached");
+    for policy in list.iter().filter(|policy| !there.iter().any(|arn| names(policy, arn))) {
+        changed(changes, &format!("policies.{policy}"), &Value::Null, &attached);
+    }
+    for arn in there.iter().filter(|arn| !list.iter().any(|policy| names(policy, arn))) {
+        changed(changes, &format!("policies.{arn}"), &attached, &Value::Null);
     }
 }
 
@@ -156,6 +158,7 @@ mod tests {
         assert_eq!(changes(json!(["arn:aws:iam::1:policy/b", "A"])), 0);
         assert_eq!(changes(json!(["A"])), 1);
         assert_eq!(changes(json!(["A", "B", "arn:aws:iam::1:policy/b"])), 1);
+        assert_eq!(changes(json!(["B"])), 3);
         assert_eq!(changes(Value::Null), 0);
     }
 }

@@ -84,6 +84,7 @@ impl Resource for Policy {
     const REPLACE: &'static [&'static str] = &["name"];
     const UNCOMPARED: &'static [&'static str] = &["description"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["version"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;

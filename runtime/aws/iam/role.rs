@@ -96,6 +96,7 @@ impl Resource for Role {
     type Args = RoleArgs;
     type Observed = RoleObserved;
     const REPLACE: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;

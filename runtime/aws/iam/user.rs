@@ -72,6 +72,7 @@ impl Resource for User {
     type Args = UserArgs;
     type Observed = UserObserved;
     const REPLACE: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;

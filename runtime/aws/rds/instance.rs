@@ -113,6 +113,7 @@ impl Resource for Instance {
     type Observed = InstanceObserved;
     const REPLACE: &'static [&'static str] = &["name", "engine", "database", "username", "subnet_group", "encrypted"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["status", "engine_version"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 15;

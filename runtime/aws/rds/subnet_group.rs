@@ -71,6 +71,7 @@ impl Resource for SubnetGroup {
     type Args = SubnetGroupArgs;
     type Observed = SubnetGroupObserved;
     const REPLACE: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 600;

@@ -84,6 +84,7 @@ impl Resource for Zone {
     type Args = ZoneArgs;
     type Observed = ZoneObserved;
     const REPLACE: &'static [&'static str] = &["name"];
+    const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;

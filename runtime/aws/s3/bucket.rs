@@ -4,6 +4,7 @@ use super::{bucket_calls as calls, check_name, client};
 use crate::{
     aws::{
         self,
+        asked::check_region,
         object::{found, gone, remember, remembered, text, touches},
     },
     bind::{Change, Ownership, Resource},
@@ -112,6 +113,7 @@ impl Resource for Bucket {
     type Args = BucketArgs;
     type Observed = BucketObserved;
     const REPLACE: &'static [&'static str] = &["name", "region"];
+    const FIND_BY: &'static [&'static str] = &["name", "region"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 2;
@@ -123,6 +125,7 @@ impl Resource for Bucket {
 
     fn validate(args: &BucketArgs) -> Result<()> {
         check_name(&args.name)?;
+        args.region.as_deref().map_or(Ok(()), check_region)?;
         let one_of =
             |field: &str, value: Option<&str>, known: &[&str]| match value.filter(|value| !known.contains(value)) {
                 None => Ok(()),

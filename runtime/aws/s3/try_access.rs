@@ -2,7 +2,7 @@
 
 use super::check_name;
 use crate::{
-    aws,
+    aws::{self, asked::check_region},
     bind::{Action, Todo},
     cx::Cx,
     error::{Class, Error, Result},
@@ -80,6 +80,7 @@ impl Action for TryAccess {
 
     async fn perform(cx: &Cx, args: &TryAccessArgs) -> Result<TryAccessOutput> {
         check_name(&args.bucket)?;
+        check_region(&args.region)?;
         let aws = aws::clients(cx).await?;
         let s3 = aws.s3_as(&args.region, &args.access_key_id, args.secret_access_key.reveal());
         let mut tries = 0;

@@ -79,7 +79,7 @@ async fn edits_are_shown_applied_and_removed_fields_go() {
 }
 
 #[tokio::test]
-async fn drift_is_shown_and_undone_only_with_force() {
+async fn drift_is_shown_and_undone_and_what_programs_set_only_with_force() {
     let lab = Lab::start().await;
     namespace(&lab, "gitpod").await;
     let args = Lab::args(deployment("server", 2, "server:1"));
@@ -87,13 +87,17 @@ async fn drift_is_shown_and_undone_only_with_force() {
     // Fields of others are theirs.
     lab.meddle(DEPLOYMENT, "operator", json!({ "metadata": { "annotations": { "their": "own" } } })).await;
     assert_eq!(lab.changes(&args, &seen).await, vec![]);
-    lab.meddle(DEPLOYMENT, "kubectl-scale", json!({ "spec": { "replicas": 5 } })).await;
+    lab.meddle(DEPLOYMENT, "kubectl-edit", json!({ "spec": { "replicas": 4 } })).await;
+    assert_eq!(fields(&lab.changes(&args, &seen).await), ["spec.replicas"]);
+    lab.converge(&args).await.unwrap();
+    assert_eq!(lab.changes(&args, &seen).await, vec![]);
+    lab.meddle(DEPLOYMENT, "autoscaler", json!({ "spec": { "replicas": 5 } })).await;
     let changes = lab.changes(&args, &seen).await;
     assert_eq!(fields(&changes), ["spec.replicas"]);
     assert_eq!((&changes[0].old, &changes[0].new), (&json!(5), &json!(2)));
     let error = lab.converge(&args).await.err().unwrap();
     assert_eq!(error.class, Class::Conflict);
-    assert!(error.cause.as_deref().unwrap().contains("`kubectl-scale`"), "{error}");
+    assert!(error.cause.as_deref().unwrap().contains("`autoscaler`"), "{error}");
     assert!(error.hint.unwrap().contains("force: true"));
     let mut forced = args.clone();
     forced["force"] = json!(true);
