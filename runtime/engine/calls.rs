@@ -23,6 +23,7 @@ impl Engine {
         if has_unknown(args) {
             return Ok(unknown(name));
         }
+        self.note_look(step, args);
         let cx = self.cx(step, "");
         asked_by(&cx, retried(&cx, Policy::CALL, || lookup.look(&cx, args))).await
     }
@@ -32,6 +33,7 @@ impl Engine {
         if has_unknown(args) {
             return Ok(unknown(name));
         }
+        self.note_look(step, args);
         let cx = self.cx(step, "");
         asked_by(&cx, async {
             let (poll_s, default_s) = wait.pace_s();

@@ -59,6 +59,8 @@ pub struct Engine {
     declared: Mutex<BTreeMap<String, String>>,
     changed: Mutex<Vec<(String, String, Verdict)>>,
     planned: Mutex<Vec<Planned>>,
+    /// Steps that looked into something of the stack in this pass.
+    looked: Mutex<BTreeSet<String>>,
 }
 
 impl Engine {
@@ -79,6 +81,7 @@ impl Engine {
             declared: Mutex::default(),
             changed: Mutex::default(),
             planned: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -145,6 +148,16 @@ impl Engine {
             resource: address.to_owned(),
             how: how.to_owned(),
         });
+    }
+
+    /// Remembers that `step` looks into what the stack holds, when `args` name something of it.
+    fn note_look(&self, step: &str, args: &Value) {
+        let into_ours = |state: &crate::state::State| {
+            state.resources.values().flat_map(remove::identities).any(|id| remove::holds(args, &id))
+        };
+        if self.run.mode == crate::cx::Mode::Plan && self.log.with(into_ours) {
+            locked(&self.looked).insert(step.to_owned());
+        }
     }
 
     fn note_planned(&self, planned: Planned) {

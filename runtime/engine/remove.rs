@@ -40,12 +40,12 @@ pub fn dependents<'a>(of: &Resource, all: &(impl Iterator<Item = &'a Resource> +
     found
 }
 
-fn identities(of: &Resource) -> Vec<String> {
+pub(super) fn identities(of: &Resource) -> Vec<String> {
     let texts = IDENTITIES.iter().filter_map(|field| of.outputs.get(*field)?.as_str());
     texts.filter(|text| text.len() > 3).map(str::to_owned).collect()
 }
 
-fn holds(value: &Value, id: &str) -> bool {
+pub(super) fn holds(value: &Value, id: &str) -> bool {
     match value {
         Value::String(text) => text == id,
         Value::Array(items) => items.iter().any(|item| holds(item, id)),

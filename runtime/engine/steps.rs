@@ -244,10 +244,12 @@ impl<'a> Pass<'a> {
         Ok(outcome)
     }
 
-    /// Whether a step fails in a plan for what a run would have made by then. Mistakes and refusals stay what they are.
+    /// Whether a step fails in a plan for what a run would have made by then: it looked into something of the stack, and
+    /// something before it is planned. Mistakes and refusals stay what they are.
     fn waits_for_the_plan(&self, step: &Step, diagnostic: &Diagnostic) -> bool {
-        if self.engine.run.mode != crate::cx::Mode::Plan || !matches!(diagnostic.class, Class::Failed | Class::NotFound)
-        {
+        let planning = self.engine.run.mode == crate::cx::Mode::Plan;
+        let looked = super::locked(&self.engine.looked).contains(&step.name);
+        if !planning || !looked || !matches!(diagnostic.class, Class::Failed | Class::NotFound) {
             return false;
         }
         let steps: BTreeMap<&str, &Step> = self.playbook.steps.iter().map(|step| (step.name.as_str(), step)).collect();
