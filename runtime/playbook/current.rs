@@ -25,12 +25,16 @@ pub(super) struct Current {
     pub step: Option<String>,
     /// Settings read so far.
     pub reads: Mutex<BTreeMap<String, Value>>,
+    /// Files read so far, as the script names them, with the digest of what was in them; empty for what could not be read.
+    pub files: Mutex<BTreeMap<String, String>>,
     cancel: CancellationToken,
     deadline: Option<Instant>,
     operations: AtomicU64,
     max_operations: u64,
     printed: AtomicUsize,
     max_printed: usize,
+    /// When the script last went on: it began, or a binding answered.
+    went_on: Mutex<Instant>,
 }
 
 thread_local! {
@@ -71,6 +75,9 @@ impl<T: Send> Drop for Deep<T> {
 /// After this the declarations of a playbook count as endless.
 const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// After this without a call of a binding a step counts as endless.
+const LONGEST_THOUGHT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Why a script was stopped from outside. Travels as the token of a termination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
@@ -104,12 +111,14 @@ impl Current {
         Self {
             step,
             reads: Mutex::default(),
+            files: Mutex::default(),
             cancel,
             deadline,
             operations: AtomicU64::new(0),
             max_operations,
             printed: AtomicUsize::new(0),
             max_printed: limits.printed_bytes,
+            went_on: Mutex::new(Instant::now()),
         }
     }
 
@@ -146,7 +155,19 @@ impl Current {
         if self.printed.load(Ordering::Relaxed) > self.max_printed {
             return Some(Stopped::Printed(self.max_printed));
         }
-        if operations.is_multiple_of(OPERATIONS_BETWEEN_LOOKS) { self.stopped() } else { None }
+        if !operations.is_multiple_of(OPERATIONS_BETWEEN_LOOKS) {
+            return None;
+        }
+        // Some operations are long, so counting them is not enough.
+        let endless = self.went_on.lock().is_ok_and(|since| since.elapsed() > LONGEST_THOUGHT);
+        if endless { Some(Stopped::Operations(0)) } else { self.stopped() }
+    }
+
+    /// Notes that a binding answered: waiting for it was not the script's doing.
+    pub fn goes_on(&self) {
+        if let Ok(mut since) = self.went_on.lock() {
+            *since = Instant::now();
+        }
     }
 
     /// Whether the work must not go on, asked for outside of scripts.
@@ -161,6 +182,14 @@ impl Current {
     /// Counts printed bytes; whether there were too many.
     pub fn print(&self, bytes: usize) -> bool {
         self.printed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.max_printed
+    }
+
+    /// Notes that the file `name` was read.
+    pub fn read_file(name: &str, digest: String) {
+        let Some(current) = Self::get() else { return };
+        if let Ok(mut files) = current.files.lock() {
+            files.insert(name.to_owned(), digest);
+        }
     }
 
     /// Notes that the setting at `path` was read.

@@ -173,11 +173,11 @@ impl Units {
     /// Where `read_file(path)` may read: inside the playbook's folder, or in one of `allowed`.
     pub fn data_file(&self, path: &str, allowed: &[PathBuf]) -> Result<Vec<u8>, String> {
         let folder = self.folder.as_ref().map(|(_, real)| real.clone());
-        let wanted = match (&folder, Path::new(path).is_absolute()) {
-            (_, true) => PathBuf::from(path),
-            (Some(folder), false) => folder.join(path),
-            (None, false) => return Err("a built-in playbook has no folder to read from".into()),
+        let Some(wanted) = self.data_path(path) else {
+            return Err("a built-in playbook has no folder to read from".into());
         };
+        // What is not there may come, and a link may lead elsewhere.
+        self.remember_file(&wanted);
         let target = wanted.canonicalize().map_err(|why| why.to_string())?;
         let inside = |folder: &PathBuf| folder.canonicalize().is_ok_and(|folder| target.starts_with(folder));
         if !folder.iter().chain(allowed).any(inside) {
@@ -189,12 +189,26 @@ impl Units {
         Ok(bytes)
     }
 
+    /// Where a file that scripts call `path` lies.
+    pub fn data_path(&self, path: &str) -> Option<PathBuf> {
+        if Path::new(path).is_absolute() {
+            return Some(PathBuf::from(path));
+        }
+        self.folder.as_ref().map(|(_, real)| real.join(path))
+    }
+
     fn read(&self, id: &Arc<str>, place: &Place) -> Result<(), Diagnostic> {
         if self.text(id).is_some() {
             return Ok(());
         }
         let text: Arc<str> = match place {
-            Place::Embedded(key) => self.sources.get(key).unwrap_or_default(),
+            Place::Embedded(key) => {
+                // A file of this name would win.
+                if let Some((_, real)) = &self.folder {
+                    self.remember_file(&real.join(format!("{key}.rhai")));
+                }
+                self.sources.get(key).unwrap_or_default()
+            }
             Place::File(path) => {
                 self.remember_file(path);
                 let refused = |why: String| Diagnostic::usage(format!("cannot read `{id}`")).because(why);
