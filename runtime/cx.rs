@@ -54,6 +54,8 @@ pub struct Allowed {
     pub run: BTreeSet<String>,
     /// Hosts that may be reached beside the clouds'.
     pub net: BTreeSet<String>,
+    /// Programs are not started, and what they would print is unknown: this pass only looks whether a run can begin.
+    pub nothing_started: bool,
 }
 
 /// Everything that is the same for all calls of one run.

@@ -156,6 +156,7 @@ impl Session {
             allowed: Allowed {
                 run: wanted.reach.allow_run.iter().cloned().collect(),
                 net: wanted.reach.allow_net.iter().cloned().collect(),
+                nothing_started: wanted.looking,
             },
             heard: Box::new(move |step, resource, text| {
                 heard_by.hear(&Event::Working {
@@ -178,6 +179,8 @@ impl Session {
 pub struct Wanted<'a> {
     /// Plan or run.
     pub mode: Mode,
+    /// Whether this only looks if a run can begin: no program is started.
+    pub looking: bool,
     /// How the clouds are reached.
     pub reach: &'a Reach,
     /// What is agreed to.

@@ -100,11 +100,15 @@ impl Declared<'_> {
                 self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
                 Ok((self.created().await?, true, Verdict::Replace))
             }
-            Status::Created | Status::Ready | Status::Updating => if let Some(found) = self.read_recorded(record).await? { self.unless_broken(record, found).await } else {
-                // Deleted by hand: what the log says is no longer so.
-                self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
-                self.without_record().await
-            },
+            Status::Created | Status::Ready | Status::Updating => {
+                if let Some(found) = self.read_recorded(record).await? {
+                    self.unless_broken(record, found).await
+                } else {
+                    // Deleted by hand: what the log says is no longer so.
+                    self.engine.record(vec![Event::Forgotten { address: self.address.clone() }]).await?;
+                    self.without_record().await
+                }
+            }
         }
     }
 
@@ -172,6 +176,7 @@ impl Declared<'_> {
             }
         })
         .await
+        .map_err(|error| error.named(|| format!("cannot look for `{}`", self.address)))
     }
 
     /// Looks several times: what was just made may not be visible yet.
@@ -194,7 +199,8 @@ impl Declared<'_> {
     }
 
     pub(super) async fn read(&self, last: &Value) -> Result<Option<Value>> {
-        read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await
+        let found = read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await;
+        found.map_err(|error| error.named(|| format!("cannot look at `{}`", self.address)))
     }
 
     /// What was made moments before a run died may not be visible to the next one at once.
