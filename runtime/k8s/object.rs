@@ -168,7 +168,9 @@ impl Object {
             }
         }
         // For good: whoever calls need not try this again.
-        Self::apply_once(cx, args).await.map_err(|error| if is_unserved(&error) { Error { class: Class::Invalid, ..error } } else { error })
+        Self::apply_once(cx, args)
+            .await
+            .map_err(|error| if is_unserved(&error) { Error { class: Class::Invalid, ..error } } else { error })
     }
 
     async fn apply_once(cx: &Cx, args: &ObjectArgs) -> Result<Observed> {

@@ -41,7 +41,11 @@ pub fn apply_all(objects: &mut [Value], patches: &[DocumentPatch]) -> Result<()>
                 .filter_map(|object| object["metadata"]["name"].as_str())
                 .collect();
             let error = Error::usage(format!("the manifest holds no `{}/{}` to patch", patch.kind, patch.name));
-            return Err(if same_kind.is_empty() { error.hint(format!("it holds no `{}` at all", patch.kind)) } else { error.hint(format!("of that kind it holds `{}`", same_kind.join("`, `"))) });
+            return Err(if same_kind.is_empty() {
+                error.hint(format!("it holds no `{}` at all", patch.kind))
+            } else {
+                error.hint(format!("of that kind it holds `{}`", same_kind.join("`, `")))
+            });
         }
     }
     Ok(())
