@@ -8,4 +8,5 @@ mod promises;
 mod secrets;
 mod support;
 mod tidy;
+mod variants;
 mod watch;

@@ -100,7 +100,9 @@ impl Lab {
         }
         deleted.unwrap_or_else(|error| panic!("{address}: {error}"));
         for _ in 0..PATIENCE {
-            if let Some(again) = resource.read(&cx, &seen).await.unwrap() { seen = again } else {
+            if let Some(again) = resource.read(&cx, &seen).await.unwrap() {
+                seen = again
+            } else {
                 resource.delete(&cx, &seen).await.unwrap_or_else(|error| panic!("{address} again: {error}"));
                 return;
             }

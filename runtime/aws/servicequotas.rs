@@ -62,7 +62,9 @@ impl Lookup for Quota {
         let quotas = clients.quotas();
         // A quota that was never changed has no value of the account's own.
         let own = quotas.get_service_quota().service_code(&args.service).quota_code(&args.code);
-        let quota = if let Some(quota) = found(own.send().await)?.and_then(|told| told.quota) { Some(quota) } else {
+        let quota = if let Some(quota) = found(own.send().await)?.and_then(|told| told.quota) {
+            Some(quota)
+        } else {
             let common = quotas.get_aws_default_service_quota().service_code(&args.service).quota_code(&args.code);
             common.send().await?.quota
         };

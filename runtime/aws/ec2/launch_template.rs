@@ -229,7 +229,11 @@ impl Resource for LaunchTemplate {
 async fn put_version(cx: &Cx, args: &LaunchTemplateArgs, observed: &LaunchTemplateObserved) -> Result<()> {
     let clients = clients(cx).await?;
     let newest = version(cx, &observed.id, "$Latest").await?;
-    let number = if let Some(number) = newest.as_ref().filter(|newest| fits(args, newest)).and_then(|newest| newest.version_number) { number } else {
+    let number = if let Some(number) =
+        newest.as_ref().filter(|newest| fits(args, newest)).and_then(|newest| newest.version_number)
+    {
+        number
+    } else {
         let create = clients.ec2().create_launch_template_version().launch_template_id(&observed.id);
         let told = create.launch_template_data(template_data::wanted(args)).send().await?;
         made(told.launch_template_version.and_then(|version| version.version_number), "version")?

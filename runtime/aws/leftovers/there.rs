@@ -65,7 +65,10 @@ async fn some_there(ec2: &Client, kind: &str, ids: &[String]) -> Result<Vec<Stri
         "instance" => {
             let ask = ec2.describe_instances().filters(by("instance-id"));
             let told = ask.filters(states("instance-state-name", &INSTANCE_STATES)).send().await?;
-            told.reservations().iter().flat_map(|one| texts(one.instances(), aws_sdk_ec2::types::Instance::instance_id)).collect()
+            told.reservations()
+                .iter()
+                .flat_map(|one| texts(one.instances(), aws_sdk_ec2::types::Instance::instance_id))
+                .collect()
         }
         "volume" => {
             let told = ec2.describe_volumes().filters(by("volume-id")).send().await?;

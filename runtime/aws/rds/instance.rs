@@ -245,7 +245,13 @@ impl Resource for Instance {
         } else {
             delete.skip_final_snapshot(false).final_db_snapshot_identifier(last_snapshot(observed))
         };
-        gone(delete.delete_automated_backups(observed.delete_automated_backups || broken).send().await.map_err(Error::from))
+        gone(
+            delete
+                .delete_automated_backups(observed.delete_automated_backups || broken)
+                .send()
+                .await
+                .map_err(Error::from),
+        )
     }
 }
 
