@@ -155,7 +155,9 @@ fn every_binding_has_a_manual() {
     for entry in registry::all().iter() {
         let args = (entry.args)();
         let manual = args["description"].as_str().unwrap_or_default();
-        for (part, wanted) in [("```rhai\n", "an example"), ("\n\n", "more than one line"), ("\nStands on", "what it stands on")] {
+        for (part, wanted) in
+            [("```rhai\n", "an example"), ("\n\n", "more than one line"), ("\nStands on", "what it stands on")]
+        {
             if !manual.contains(part) {
                 wrong.push(format!("{}: lacks {wanted}", entry.name));
             }
@@ -180,8 +182,10 @@ fn every_binding_has_a_manual() {
 #[test]
 fn every_function_of_scripts_has_a_manual() {
     let playbook = load("playbooks/aws.rhai", registry::all()).unwrap_or_else(|why| panic!("{}", shown(&why)));
-    let known: BTreeSet<&str> =
-        FUNCTIONS.iter().flat_map(|(_, functions)| functions.iter().map(gitpod_play::playbook::Function::name)).collect();
+    let known: BTreeSet<&str> = FUNCTIONS
+        .iter()
+        .flat_map(|(_, functions)| functions.iter().map(gitpod_play::playbook::Function::name))
+        .collect();
     let own = playbook.functions();
     assert!(own.contains("step") && own.contains("cidr_subnet"), "{own:?}");
     let missing: Vec<_> = own.iter().filter(|name| !known.contains(name.as_str())).collect();
@@ -274,6 +278,27 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let ours =
         lines.filter_map(|line| line.strip_prefix("cargo run -- ").or_else(|| line.strip_prefix("gitpod-play ")));
     ours.map(|line| line.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()).collect()
+}
+
+#[test]
+fn the_guides_examples_run_as_written() {
+    let examples = blocks(&read("docs/playbooks.md"), "rhai");
+    assert!(examples.len() > 2, "the examples of docs/playbooks.md");
+    for example in examples {
+        let place = Place::new();
+        // What stands before it in the text: a target.
+        let target = if example.contains("target(") || example.contains("extends(") {
+            ""
+        } else {
+            "target(\"aws\", #{ region: \"eu-west-1\" });\n"
+        };
+        place.write("main.rhai", &format!("{target}{example}"));
+        place.play_ok(&["check", "main.rhai"]);
+        place.play_ok(&["plan", "main.rhai", "--pace", "max"]);
+        if !example.contains("extends(") {
+            place.play_ok(&["run", "main.rhai", "--pace", "max"]);
+        }
+    }
 }
 
 #[test]

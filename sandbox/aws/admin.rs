@@ -47,7 +47,9 @@ pub fn answer(env: &Env, request: &Request) -> Reply {
                 pace(env)
             })
         }
-        (method, path) => Err(format!("no `{method} /_sandbox/{path}`: there are faults, calls, state, kubernetes and pace")),
+        (method, path) => {
+            Err(format!("no `{method} /_sandbox/{path}`: there are faults, calls, state, kubernetes and pace"))
+        }
     };
     match outcome {
         Ok(body) => Reply::new(200, "application/json", body.to_string()),
