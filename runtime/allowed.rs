@@ -19,6 +19,8 @@ pub struct Allowed {
     pub read: Vec<PathBuf>,
     /// Addresses that the scripts built into the program name; a playbook of others cannot change them.
     pub urls: BTreeSet<String>,
+    /// Programs are not started, and what they would print is unknown: this pass only looks whether a run can begin.
+    pub nothing_started: bool,
 }
 
 impl Allowed {

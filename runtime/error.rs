@@ -42,6 +42,8 @@ pub struct Error {
     pub code: Option<String>,
     /// What to do; works when pasted.
     pub hint: Option<String>,
+    /// Whether it is about the arguments of a binding alone, whatever the clouds hold.
+    pub of_arguments: bool,
 }
 
 /// The result of everything that can fail with [`Error`].
@@ -50,7 +52,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `class` that says `message`.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), cause: None, code: None, hint: None }
+        Self { class, message: message.into(), cause: None, code: None, hint: None, of_arguments: false }
     }
 
     /// A mistake of the playbook's author or the caller.
@@ -94,6 +96,12 @@ impl Error {
             None => former,
         });
         self
+    }
+
+    /// The same error, under `message` when it is a refusal of the cloud that names nothing itself.
+    #[must_use]
+    pub fn named(self, message: impl FnOnce() -> String) -> Self {
+        if self.code.is_some() && !self.message.contains('`') { self.context(message()) } else { self }
     }
 
     /// Whether the cloud said that the object is not there.

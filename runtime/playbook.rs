@@ -100,6 +100,7 @@ pub struct Playbook {
     pub targets: BTreeMap<String, Value>,
     planning: bool,
     limits: Limits,
+    allow_read: Vec<PathBuf>,
     registry: Arc<Registry>,
     loaded: current::Deep<load::Loaded>,
 }
@@ -136,7 +137,18 @@ impl Playbook {
         check::all(&self.loaded, &self.registry)
     }
 
-    /// All files of the user that were read, for `watch`.
+    /// Stands for what is in the file that scripts call `name`; empty when it cannot be read.
+    pub fn file_digest(&self, name: &str) -> String {
+        let allowed = crate::allowed::Allowed { read: self.allow_read.clone(), ..Default::default() };
+        functions::digest_of(&self.loaded.units.data_file(name, &allowed))
+    }
+
+    /// Where the file lies that scripts call `name`.
+    pub fn file_path(&self, name: &str) -> Option<PathBuf> {
+        self.loaded.units.data_path(name)
+    }
+
+    /// All files of the user that were read, and those that would win over a built-in one if they were there; for `watch`.
     pub fn files(&self) -> Vec<PathBuf> {
         self.loaded.units.files()
     }

@@ -4,6 +4,7 @@ use crate::{
     bind::{Lookup, Registry},
     cx::Cx,
     error::{Class, Error, Result},
+    value::{UNKNOWN_CLOSE, UNKNOWN_OPEN},
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use tokio::{
     process::{ChildStdin, Command},
 };
 
+const SIGINT: i32 = 2;
 const LONGEST_OUTPUT: usize = 64 << 20;
 
 /// Runs a program and gives its output. For programs that only compute: it also runs in a plan.
@@ -76,6 +78,10 @@ impl Lookup for ProcessRun {
         let program = &args.program;
         cx.run.allowed.check_run(program)?;
         check_variables(args.env.keys().map(String::as_str))?;
+        if cx.run.allowed.nothing_started {
+            let later = |field: &str| format!("{UNKNOWN_OPEN}{}.{field}{UNKNOWN_CLOSE}", Self::NAME);
+            return Ok(Ran { stdout: later("stdout"), stderr: later("stderr") });
+        }
         cx.say(&format!("running {program}"));
         run(args).await
     }
@@ -134,6 +140,10 @@ async fn run(args: &RunProgram) -> Result<Ran> {
         .await
         .map_err(|_| Error::new(Class::TimedOut, format!("`{program}` did not end in {} s", timeout.as_secs())))?
         .map_err(|error| Error::failed(format!("cannot run `{program}`")).because(error.to_string()))?;
+    // Ctrl-C reaches all programs of the terminal.
+    if std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGINT) {
+        return Err(Error::new(Class::Interrupted, format!("`{program}` was stopped")));
+    }
     if !status.success() {
         let lines: Vec<&str> = stderr.lines().chain(stdout.lines()).collect();
         let last = lines[lines.len().saturating_sub(5)..].join("; ");

@@ -146,7 +146,8 @@ impl Wire {
             writes_allowed,
             record: record.map(Mutex::new),
             counts: Counts::default(),
-            crash: crash_point(),
+            // A process dies in the run, not while it looks whether to begin.
+            crash: crash_point().filter(|_| writes_allowed),
             lease,
         }))
     }

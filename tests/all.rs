@@ -14,4 +14,5 @@ mod suggestions;
 mod support;
 mod tidy;
 mod untrusted;
+mod variants;
 mod watch;

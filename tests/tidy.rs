@@ -281,6 +281,27 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
+fn the_guides_examples_run_as_written() {
+    let examples = blocks(&read("docs/playbooks.md"), "rhai");
+    assert!(examples.len() > 2, "the examples of docs/playbooks.md");
+    for example in examples {
+        let place = Place::new();
+        // What stands before it in the text: a target.
+        let target = if example.contains("target(") || example.contains("extends(") {
+            ""
+        } else {
+            "target(\"aws\", #{ region: \"eu-west-1\" });\n"
+        };
+        place.write("main.rhai", &format!("{target}{example}"));
+        place.play_ok(&["check", "main.rhai"]);
+        place.play_ok(&["plan", "main.rhai", "--pace", "max"]);
+        if !example.contains("extends(") {
+            place.play_ok(&["run", "main.rhai", "--pace", "max"]);
+        }
+    }
+}
+
+#[test]
 fn the_readmes_commands_exist_as_written() {
     let place = Place::new();
     let readme = read("README.md");

@@ -34,13 +34,34 @@ impl Watching {
         place.write("p.rhai", SCRIPT);
         place.write("helper.rhai", HELPER);
         place.write("settings.yaml", "size: 1\n");
-        let mut command = place.command(&["watch", "p.rhai", "--settings", "settings.yaml", "--json"]);
+        let watching = Self::of(place, &["--settings", "settings.yaml"]);
+        assert_eq!(watching.ran(|| {}), ["a", "b", "c"], "the first pass runs everything");
+        watching
+    }
+
+    /// Watches the `p.rhai` that lies in `place`.
+    fn of(place: &Place, args: &[&str]) -> Self {
+        let mut command = place.command(&[&["watch", "p.rhai", "--json"], args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("watch starts");
         let lines = collected(child.stdout.take().expect("standard output"));
         let errors = collected(child.stderr.take().expect("standard error"));
-        let watching = Self { child, lines, errors };
-        assert_eq!(watching.ran(|| {}), ["a", "b", "c"], "the first pass runs everything");
-        watching
+        Self { child, lines, errors }
+    }
+
+    /// Nothing runs because of `edit`.
+    fn rests(&self, edit: impl FnOnce()) {
+        let runs = self.ended_runs();
+        edit();
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(self.ended_runs(), runs, "nothing was to run: {:?}", self.errors.lock().unwrap());
+    }
+
+    /// What the last run printed in `step`.
+    fn printed(&self, step: &str) -> String {
+        let lines = self.lines.lock().unwrap();
+        let events = lines.iter().rev().map(|line| serde_json::from_str::<Value>(line).expect("a JSON line"));
+        let mut printed = events.filter(|event| event["event"] == "printed" && event["step"] == step);
+        printed.next().map(|event| event["text"].as_str().unwrap_or_default().to_owned()).unwrap_or_default()
     }
 
     fn ended_runs(&self) -> usize {
@@ -148,4 +169,80 @@ fn comments_run_nothing_and_mistakes_are_waited_out() {
     assert_eq!(watching.ended_runs(), runs);
     let mended = edited(SCRIPT, "\"alone\"", "\"mended\"");
     assert_eq!(watching.ran(|| std::fs::write(&script, mended).unwrap()), ["c"]);
+}
+
+#[test]
+fn steps_that_read_a_file_run_again_when_it_is_saved() {
+    let place = Place::new();
+    let outside = Place::new();
+    let shared = outside.write("shared.txt", "1");
+    place.write("data/in.txt", "one");
+    place.write(
+        "p.rhai",
+        &format!(
+            r#"step("reads", || {{ let text = read_file("data/in.txt"); print(text); text }});
+step("needs", |reads| reads + "!");
+step("far", || {{ print(read_file("{}")); "far" }});
+step("alone", || 1);
+"#,
+            shared.display()
+        ),
+    );
+    let folder = outside.path().display().to_string();
+    let watching = Watching::of(&place, &["--allow-read", &folder]);
+    assert_eq!(watching.ran(|| {}), ["alone", "far", "needs", "reads"]);
+    let file = place.path().join("data/in.txt");
+    assert_eq!(watching.ran(|| std::fs::write(&file, "two").unwrap()), ["needs", "reads"]);
+    assert_eq!(watching.printed("reads"), "two");
+    assert_eq!(watching.ran(|| save_as_vim(&file, "three")), ["needs", "reads"]);
+    watching.rests(|| std::fs::write(&file, "three").unwrap());
+    assert_eq!(watching.ran(|| std::fs::write(&shared, "2").unwrap()), ["far"], "a file outside is followed");
+    assert_eq!(watching.printed("far"), "2");
+    drop(watching);
+
+    // What was saved meanwhile is seen at the start.
+    std::fs::write(&file, "four").unwrap();
+    let watching = Watching::of(&place, &["--allow-read", &folder]);
+    assert_eq!(watching.ran(|| {}), ["needs", "reads"]);
+}
+
+#[test]
+fn a_file_that_goes_and_comes_back_is_seen() {
+    let place = Place::new();
+    let file = place.write("data/in.txt", "one");
+    place.write("p.rhai", "step(\"reads\", || { print(read_file(\"data/in.txt\")); });\nstep(\"alone\", || 1);\n");
+    let watching = Watching::of(&place, &[]);
+    assert_eq!(watching.ran(|| {}), ["alone", "reads"]);
+    assert_eq!(watching.ran(|| std::fs::remove_file(&file).unwrap()), ["reads"], "the step fails");
+    assert_eq!(watching.ran(|| std::fs::write(&file, "two").unwrap()), ["reads"]);
+    assert_eq!(watching.printed("reads"), "two");
+    let folder = place.path().join("data");
+    assert_eq!(watching.ran(|| std::fs::rename(&folder, place.path().join("away")).unwrap()), ["reads"]);
+    assert_eq!(watching.ran(|| std::fs::rename(place.path().join("away"), &folder).unwrap()), ["reads"]);
+}
+
+#[test]
+fn a_step_that_failed_and_what_waits_for_it_run_after_an_edit() {
+    let place = Place::new();
+    let broken = "step(\"a\", || 1);\nstep(\"b\", |a| fail(\"not yet\"));\nstep(\"c\", |b| b);\n";
+    let script = place.write("p.rhai", broken);
+    let watching = Watching::of(&place, &[]);
+    assert_eq!(watching.ran(|| {}), ["a", "b"], "`c` is not started");
+    let mended = broken.replace("fail(\"not yet\")", "a + 1");
+    assert_eq!(watching.ran(|| std::fs::write(&script, mended).unwrap()), ["b", "c"], "`a` keeps its output");
+}
+
+#[test]
+fn a_new_file_that_wins_over_a_built_in_one_is_seen() {
+    let place = Place::new();
+    place.write(
+        "p.rhai",
+        "import \"std/gitpod\" as gitpod;\nstep(\"a\", || gitpod::deployments().len());\nstep(\"b\", || 1);\n",
+    );
+    let watching = Watching::of(&place, &[]);
+    assert_eq!(watching.ran(|| {}), ["a", "b"]);
+    let own = "fn deployments() { [\"mine\"] }\n";
+    assert_eq!(watching.ran(|| drop(place.write("std/gitpod.rhai", own))), ["a"]);
+    watching.rests(|| drop(place.write("std/gitpod.rhai", &format!("// Ours.\n{own}"))));
+    assert_eq!(watching.ran(|| std::fs::remove_file(place.path().join("std/gitpod.rhai")).unwrap()), ["a"]);
 }

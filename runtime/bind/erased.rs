@@ -153,7 +153,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             args.to_mut().as_object_mut().and_then(|map| map.shift_remove(ADOPT));
         }
         match check::<R::Args>(&args) {
-            Ok(None) => Ok(Ok(())),
+            Ok(None) => Ok(Ok(known_values::<R>(&args)?)),
             Ok(Some(typed)) => R::validate(&typed).map(Ok),
             Err(mistake) => Ok(Err(mistake)),
         }
@@ -263,6 +263,36 @@ fn check<T: DeserializeOwned + schemars::JsonSchema>(args: &Value) -> Result<Opt
         let path = track.path().to_string();
         ArgumentError { path: if path == "." { String::new() } else { path }, message: mistake.to_string() }
     })
+}
+
+/// The kind's own rules where unknowns stand among the arguments: a mistake counts when there is one whatever they will be, and
+/// it names a value that is known.
+fn known_values<R: Resource>(args: &Value) -> Result<()> {
+    let mistake = |args: &Value| R::validate(&serde_json::from_value::<R::Args>(revealed(args)).ok()?).err();
+    let (Some(_), Some(mistake)) = (mistake(args), mistake(&filled(args))) else { return Ok(()) };
+    let said = format!("{} {}", mistake, mistake.hint.as_deref().unwrap_or_default());
+    let names = |value: &Value| match value {
+        Value::String(text) => said.contains(&format!("`{text}`")),
+        Value::Number(number) => said.contains(&format!("`{number}`")),
+        _ => false,
+    };
+    if !said.contains(FILLING) && args.as_object().into_iter().flatten().any(|(_, value)| names(value)) {
+        return Err(mistake);
+    }
+    Ok(())
+}
+
+/// Fits most rules about texts, and is no text that anyone writes.
+const FILLING: &str = "xxxxxxxxxxxx";
+
+/// The arguments with a text of letters for each that is not known.
+fn filled(args: &Value) -> Value {
+    match args {
+        Value::String(_) if has_unknown(args) => Value::String(FILLING.to_owned()),
+        Value::Array(items) => items.iter().map(filled).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), filled(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 fn known_fields<T: schemars::JsonSchema>(args: &Value) -> Result<(), ArgumentError> {

@@ -49,6 +49,10 @@ impl Clouds {
             if !file.is_file() {
                 return Err(Error::usage(format!("there is no kubeconfig `{}`", file.display())));
             }
+            #[cfg(feature = "k8s")]
+            crate::k8s::check_kubeconfig(file)?;
+            // Named from here, not from the playbook's folder.
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             endpoints.insert("kubeconfig".to_owned(), file.display().to_string());
         }
         let given = endpoints.contains_key("aws");
@@ -190,7 +194,9 @@ impl Standing {
     /// Writes a kubeconfig for each simulated cluster; (cluster, file).
     pub fn kubeconfigs(&self, folder: &Path) -> Result<Vec<(String, String)>> {
         let kube = &self.0.sandbox.env().kube;
+        // Other shells stand in other folders.
         let into = folder.join("kubeconfigs");
+        let into = std::path::absolute(&into).unwrap_or(into);
         let mut files = Vec::new();
         for cluster in kube.clusters() {
             let file = into.join(format!("{cluster}.yaml"));

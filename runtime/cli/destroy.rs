@@ -13,6 +13,7 @@ use crate::{
     cx::Mode,
     engine::Engine,
     error::{Class, Error},
+    playbook::Sources,
     report::{Event, Reporter, json::JsonLines, terminal::Terminal},
     state::{self, Holder},
 };
@@ -20,7 +21,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -50,6 +51,7 @@ impl Destroy {
         let session = Session::open(&self.place, &self.playbook)?;
         let (targets, addresses) = session.log.with(|state| (targets(&state.targets), self.addresses(state)));
         if addresses.is_empty() {
+            self.known(&session)?;
             super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
             return self.look_only(&session, targets);
         }
@@ -112,6 +114,7 @@ impl Destroy {
     ) -> Result<Arc<Engine>, Error> {
         session.engine(Wanted {
             mode,
+            looking: false,
             reach: &self.reach,
             manner: &self.manner,
             clouds,
@@ -121,6 +124,21 @@ impl Destroy {
             protected_steps: BTreeSet::new(),
             reporter,
         })
+    }
+
+    /// Refuses a name that is neither a playbook nor a stack: it is a slip.
+    fn known(&self, session: &Session) -> Result<(), Refusal> {
+        let is_playbook = Path::new(&self.playbook).is_file()
+            || Sources::embedded().get(self.playbook.trim_start_matches("./").trim_end_matches(".rhai")).is_some();
+        if is_playbook || !session.log.history().is_empty() {
+            return Ok(());
+        }
+        Err(Error::usage(format!("there is no playbook `{}`, and no stack `{}`", self.playbook, session.stack))
+            .hint(format!(
+                "name the stack with `--stack NAME`; `gitpod-play state history --state {}` shows one",
+                self.place.state
+            ))
+            .into())
     }
 
     fn addresses(&self, state: &state::State) -> BTreeSet<String> {

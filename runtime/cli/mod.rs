@@ -8,15 +8,19 @@ mod destroy;
 mod docs;
 pub mod options;
 mod plan;
+mod preflight;
 pub mod registry;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod saved;
 pub mod session;
 mod settings;
 mod signals;
+mod stale;
 mod state;
 mod steps;
+mod usage;
 mod watch;
 
 use crate::{
@@ -121,7 +125,10 @@ pub type Outcome = std::result::Result<Exit, Refusal>;
 
 /// Parses the command line and carries it out.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(mistake) => return usage::tell(&mistake),
+    };
     let outcome = match cli.verb {
         Verb::Run(verb) => verb.carry_out(),
         Verb::Plan(verb) => verb.carry_out(),
@@ -150,8 +157,18 @@ fn show(diagnostics: &[Diagnostic]) {
     use std::io::{IsTerminal, Write};
     let mut out = std::io::stderr().lock();
     let color = out.is_terminal();
-    for diagnostic in diagnostics {
+    for (number, diagnostic) in diagnostics.iter().enumerate() {
+        let alike = |other: &&Diagnostic| other.message == diagnostic.message && other.cause == diagnostic.cause;
+        // A misspelt setting may be read in many places.
+        if diagnostics[..number].iter().any(|other| alike(&other)) {
+            continue;
+        }
         let _ = writeln!(out, "{}", diagnostic.render(color).trim_end());
+        match diagnostics[number + 1..].iter().filter(alike).count() {
+            0 => {}
+            1 => drop(writeln!(out, "  the same at one more place")),
+            more => drop(writeln!(out, "  the same at {more} more places")),
+        }
     }
 }
 

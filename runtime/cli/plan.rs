@@ -13,15 +13,18 @@ use crate::{
         planned::{Planned, Verdict},
         steps::Pass,
     },
-    playbook::Diagnostic,
+    playbook::{Diagnostic, Playbook},
     report::{Event, Reporter, Silent, json::JsonLines, plan},
 };
 use clap::Args;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-/// Show what `run` would do, field by field.
+/// Show what `run` would do: what it would create, and field by field what it would change.
 ///
-/// Nothing is written, neither to a cloud nor to the state. What cannot be known before the run is shown as the place that
+/// Nothing is written, neither to a cloud nor to the state. Of what would be created the most telling fields are shown. What cannot be known before the run is shown as the place that
 /// it will come from: `<network.vpc>`.
 #[derive(Args)]
 pub struct Plan {
@@ -37,6 +40,9 @@ pub struct Plan {
     /// Show events as JSON lines on standard output.
     #[arg(long, help_heading = "Consent and output")]
     json: bool,
+    /// Show every field of what would be created.
+    #[arg(long, short, help_heading = "Consent and output")]
+    verbose: bool,
     /// Exit with 3 when there is something to do.
     #[arg(long, help_heading = "Consent and output")]
     detailed_exitcode: bool,
@@ -57,6 +63,7 @@ impl Plan {
             reach: &self.reach,
             manner: &manner,
             step: self.step.as_deref(),
+            verbose: self.verbose,
         };
         let made = planning.make()?;
         if !self.json {
@@ -74,6 +81,8 @@ pub(super) struct Planning<'a> {
     pub reach: &'a Reach,
     pub manner: &'a Manner,
     pub step: Option<&'a str>,
+    /// Show every field of what would be created.
+    pub verbose: bool,
 }
 
 /// A plan.
@@ -82,15 +91,43 @@ pub(super) struct Made {
     pub counts: plan::Counts,
 }
 
+/// What became of a pass that writes nothing.
+pub(super) struct Passed {
+    pub playbook: Playbook,
+    pub engine: Arc<Engine>,
+    /// The errors of the steps that failed.
+    pub errors: BTreeMap<String, Diagnostic>,
+}
+
 impl Planning<'_> {
     /// Reads everything and compares.
     pub fn make(&self) -> Result<Made, Refusal> {
-        let (playbook, host) = session::load(self.script, &self.session.registry, true)?;
-        let chosen = session::chosen(&playbook, self.step)?;
         let reporter: Arc<dyn Reporter> =
             if self.manner.json { Arc::new(JsonLines::new(std::io::stdout())) } else { Arc::new(Silent) };
+        let Passed { playbook, engine, errors } = self.pass(&reporter, false)?;
+        if !errors.is_empty() {
+            return Err(errors.into_values().collect::<Vec<Diagnostic>>().into());
+        }
+        let mut planned = engine.planned();
+        if self.step.is_none() {
+            let deletes = self.session.runtime.block_on(planned_deletes(&engine, &planned));
+            for delete in &deletes {
+                reporter.hear(&Event::Planned(delete.clone()));
+            }
+            planned.extend(deletes);
+        }
+        let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
+        let text = plan::text(&planned, &steps, self.verbose);
+        Ok(Made { text, counts: plan::Counts::of(&planned) })
+    }
+
+    /// Runs the steps without a write; without any program, too, when it is only to be seen whether a run can begin.
+    pub fn pass(&self, reporter: &Arc<dyn Reporter>, looking: bool) -> Result<Passed, Refusal> {
+        let (playbook, host) = session::load(self.script, &self.session.registry, true)?;
+        let chosen = session::chosen(&playbook, self.step)?;
         let engine = self.session.engine(Wanted {
             mode: Mode::Plan,
+            looking,
             reach: self.reach,
             manner: self.manner,
             clouds: self.clouds,
@@ -102,22 +139,10 @@ impl Planning<'_> {
         })?;
         host.set(engine.clone(), &self.session.runtime);
         let handle = self.session.runtime.handle().clone();
-        let pass = Pass::new(&engine, &playbook, handle.clone(), usize::from(self.reach.jobs), chosen);
-        let outcome = pass.run();
+        let pass = Pass::new(&engine, &playbook, handle, usize::from(self.reach.jobs), chosen);
+        pass.run();
         let errors = pass.errors.into_inner().unwrap_or_default();
-        if !outcome.failed.is_empty() {
-            return Err(errors.into_values().collect::<Vec<Diagnostic>>().into());
-        }
-        let mut planned = engine.planned();
-        if self.step.is_none() {
-            let deletes = handle.block_on(planned_deletes(&engine, &planned));
-            for delete in &deletes {
-                reporter.hear(&Event::Planned(delete.clone()));
-            }
-            planned.extend(deletes);
-        }
-        let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
-        Ok(Made { text: plan::text(&planned, &steps), counts: plan::Counts::of(&planned) })
+        Ok(Passed { playbook, engine, errors })
     }
 }
 

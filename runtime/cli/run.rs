@@ -6,6 +6,7 @@ use super::{
     clouds::Clouds,
     options::{Manner, Place, Reach, Script},
     plan::{self, Planning},
+    preflight,
     session::{self, Session, Wanted},
     signals,
 };
@@ -41,6 +42,9 @@ pub struct Run {
     /// Run this step and what it needs, nothing else.
     #[arg(long, value_name = "NAME", help_heading = "Playbook")]
     step: Option<String>,
+    /// Show every field of what the plan of a live run would create.
+    #[arg(long, short, help_heading = "Consent and output")]
+    verbose: bool,
 }
 
 impl Run {
@@ -52,12 +56,19 @@ impl Run {
         let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
-        if clouds.is_live() && !self.agreed_to_plan(&session, &clouds)? {
-            return Ok(Exit::Failed);
+        let agreed = if clouds.is_live() {
+            self.agreed_to_plan(&session, &clouds)
+        } else {
+            preflight::refusals(&self.planning(&session, &clouds), &playbook, &chosen).map(|()| true)
+        };
+        if !matches!(agreed, Ok(true)) {
+            let _ = session.runtime.block_on(session.log.release(lease));
+            return agreed.map(|_| Exit::Failed);
         }
         let reporter = reporter(&self.manner, &playbook);
         let engine = session.engine(Wanted {
             mode: Mode::Run,
+            looking: false,
             reach: &self.reach,
             manner: &self.manner,
             clouds: &clouds,
@@ -106,24 +117,31 @@ impl Run {
         Ok(exit)
     }
 
-    /// Shows the plan of a live run and asks.
-    fn agreed_to_plan(&self, session: &Session, clouds: &Clouds) -> Result<bool, Refusal> {
-        let planning = Planning {
+    fn planning<'a>(&'a self, session: &'a Session, clouds: &'a Clouds) -> Planning<'a> {
+        Planning {
             session,
             clouds,
             script: &self.script,
             reach: &self.reach,
             manner: &self.manner,
             step: self.step.as_deref(),
-        };
-        let planned = planning.make()?;
+            verbose: self.verbose,
+        }
+    }
+
+    /// Shows the plan of a live run and asks.
+    fn agreed_to_plan(&self, session: &Session, clouds: &Clouds) -> Result<bool, Refusal> {
+        let planned = self.planning(session, clouds).make()?;
         eprint!("{}", planned.text);
         if !planned.counts.any() {
             return Ok(true);
         }
         match ask("carry out this plan?", self.manner.yes) {
             Answer::Yes => Ok(true),
-            Answer::No => Ok(false),
+            Answer::No => {
+                eprintln!("nothing was changed");
+                Ok(false)
+            }
             Answer::Nobody => Err(Error::new(Class::Usage, "there is nobody to ask whether to carry out this plan")
                 .hint(format!("{} --yes", command_line()))
                 .into()),

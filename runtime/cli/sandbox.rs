@@ -1,5 +1,7 @@
 //! `gitpod-play sandbox …`.
 
+mod contents;
+
 use super::{
     Exit, Outcome,
     ask::{Answer, ask},
@@ -10,6 +12,7 @@ use super::{
 };
 use crate::{cx::Pace, error::Error};
 use clap::{Args, Subcommand};
+use serde_json::json;
 use std::{path::PathBuf, str::FromStr};
 
 /// The simulated clouds of a state folder: keep them up, look at them, empty them.
@@ -46,7 +49,11 @@ enum What {
         port: u16,
     },
     /// Whether they are up, and what is in them.
-    Status,
+    Status {
+        /// Show it as JSON: served, url, folder, and how many objects of each kind there are.
+        #[arg(long)]
+        json: bool,
+    },
     /// Delete everything in them.
     Reset {
         /// Agree to what would be asked.
@@ -73,15 +80,7 @@ impl Sandbox {
                 };
                 serve(&folder, &reach, port)
             }
-            What::Status => {
-                match clouds::serving(&folder) {
-                    Some(serving) => print(&format!("served by process {} at {}", serving.pid, serving.aws_url)),
-                    None => print("not served: each command starts and ends them itself"),
-                }
-                let size = folder_size(&folder);
-                print(&format!("kept in {} ({} KiB)", folder.display(), size.div_ceil(1024)));
-                Ok(Exit::Done)
-            }
+            What::Status { json } => status(&folder, json),
             What::Reset { yes } => reset(&folder, yes),
         }
     }
@@ -117,6 +116,29 @@ fn serve(folder: &std::path::Path, reach: &Reach, port: u16) -> Outcome {
     })
 }
 
+fn status(folder: &std::path::Path, json: bool) -> Outcome {
+    let serving = clouds::serving(folder);
+    let contents = contents::of(folder, serving.as_ref())?;
+    if json {
+        print(
+            &json!({
+                "served": serving.is_some(),
+                "url": serving.map(|serving| serving.aws_url),
+                "folder": folder,
+                "objects": contents.counts,
+            })
+            .to_string(),
+        );
+        return Ok(Exit::Done);
+    }
+    match serving {
+        Some(serving) => print(&format!("served by process {} at {}", serving.pid, serving.aws_url)),
+        None => print("not served: each command starts and ends them itself"),
+    }
+    print(&format!("kept in {} ({} KiB)", folder.display(), folder_size(folder).div_ceil(1024)));
+    print(&contents.lines().join("\n"));
+    Ok(Exit::Done)
+}
 /// How long a server that was told to end may take.
 const ENDING: std::time::Duration = std::time::Duration::from_secs(3);
 

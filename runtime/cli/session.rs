@@ -170,6 +170,7 @@ impl Session {
                 net: wanted.reach.allow_net.iter().cloned().collect(),
                 read: wanted.allow_read.to_vec(),
                 urls: built_in_urls(),
+                nothing_started: wanted.looking,
             },
             heard: Box::new(move |step, resource, text| {
                 heard_by.hear(&Event::Working {
@@ -192,6 +193,8 @@ impl Session {
 pub struct Wanted<'a> {
     /// Plan or run.
     pub mode: Mode,
+    /// Whether this only looks if a run can begin: no program is started.
+    pub looking: bool,
     /// How the clouds are reached.
     pub reach: &'a Reach,
     /// What is agreed to.

@@ -12,6 +12,9 @@ use serde_json::json;
 pub struct Settings {
     #[command(flatten)]
     script: Script,
+    /// Show what each is for.
+    #[arg(long, short, help_heading = None::<&'static str>)]
+    verbose: bool,
     /// Show them as a JSON list.
     #[arg(long, help_heading = None::<&'static str>)]
     json: bool,
@@ -37,6 +40,9 @@ impl Settings {
         for it in entries {
             let value = shown(&it.value).to_string();
             print(format!("{:<path_width$}  {value:<value_width$}  {}", it.path, it.origin).trim_end());
+            if self.verbose && !it.description.is_empty() {
+                print(&format!("  {}", it.description));
+            }
         }
         Ok(Exit::Done)
     }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Class, Error},
+    report::ending::counted,
     state::{self, Event, S3Access, show},
 };
 use clap::{Args, Subcommand};
@@ -44,8 +45,11 @@ struct StatePlace {
 
 #[derive(Subcommand)]
 enum What {
-    /// Every resource with its outputs; secrets stay hidden.
+    /// Every resource, by step; with an address its outputs, too. Secrets stay hidden.
     Show {
+        /// Only this resource, with all its outputs: an address, or a part of some.
+        #[arg(default_value = "", hide_default_value = true)]
+        address: String,
         /// Show it as a JSON list of `{address, kind, name, step, outputs}`.
         #[arg(long)]
         json: bool,
@@ -80,19 +84,13 @@ impl State {
     pub(super) fn carry_out(self) -> Outcome {
         let session = self.open()?;
         match self.what {
-            What::Show { json } => session.log.with(|state| {
-                if json {
-                    print(&show::resources(state).to_string());
-                } else {
-                    show::resource_lines(state).iter().for_each(|line| print(line));
-                }
-            }),
+            What::Show { address, json } => show(&session, &address, json)?,
             What::History { json } => {
                 let runs = session.log.history();
                 if json {
                     print(&serde_json::to_string(&runs).map_err(|error| Error::failed(error.to_string()))?);
                 } else {
-                    show::history_lines(&runs).iter().for_each(|line| print(line));
+                    print(&show::history_lines(&runs).join("\n"));
                 }
             }
             What::Rm { address, yes } => return forget(&session, &address, yes),
@@ -109,22 +107,57 @@ impl State {
     }
 
     fn open(&self) -> Result<Session, Refusal> {
-        let stack = match &self.place.stack {
-            Some(stack) => stack.clone(),
-            None => only_stack(&self.place.state)?,
-        };
+        let stack = stack_of(&self.place)?;
         let place = Place { state: self.place.state.clone(), stack: Some(stack.clone()) };
         Ok(Session::open(&place, &stack)?)
     }
 }
 
-fn only_stack(state: &str) -> Result<String, Error> {
+fn show(session: &Session, address: &str, json: bool) -> Result<(), Error> {
+    session.log.with(|state| {
+        if !address.is_empty() && show::named(state, address).is_empty() {
+            return Err(unknown(session, state, address));
+        }
+        if json {
+            print(&show::resources(state, address).to_string());
+        } else if address.is_empty() {
+            let lines = show::resource_lines(state);
+            if !lines.is_empty() {
+                print(&lines.join("\n"));
+            }
+            print(&format!("{} in stack `{}`", counted(state.resources.len(), "resource"), session.stack));
+        } else {
+            print(&show::detail_lines(state, address).join("\n"));
+        }
+        Ok(())
+    })
+}
+
+fn unknown(session: &Session, state: &state::State, address: &str) -> Error {
+    let near = state.resources.keys().min_by_key(|it| strsim::damerau_levenshtein(it, address));
+    let error = Error::usage(format!("stack `{}` holds no `{address}`", session.stack));
+    match near {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// The stack that is named, or the only one there is.
+fn stack_of(place: &StatePlace) -> Result<String, Error> {
+    let state = place.state.as_str();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::failed("cannot start").because(error.to_string()))?;
-    let place = state::Place::parse(state, &S3Access::from_env())?;
-    let stacks = runtime.block_on(place.stacks())?;
+    let stacks = runtime.block_on(state::Place::parse(state, &S3Access::from_env())?.stacks())?;
+    if let Some(wanted) = &place.stack {
+        if stacks.contains(wanted) {
+            return Ok(wanted.clone());
+        }
+        let there =
+            if stacks.is_empty() { "it holds none".to_owned() } else { format!("there is {}", stacks.join(", ")) };
+        return Err(Error::usage(format!("there is no stack `{wanted}` in `{state}`")).hint(there));
+    }
     match stacks.as_slice() {
         [] => Err(Error::new(Class::Usage, format!("there is no stack in `{state}`"))
             .hint("run a playbook first, or name the place with `--state`")),
@@ -135,16 +168,10 @@ fn only_stack(state: &str) -> Result<String, Error> {
 }
 
 fn forget(session: &Session, address: &str, yes: bool) -> Outcome {
-    let known: Vec<String> = session.log.with(|state| state.resources.keys().cloned().collect());
-    if !known.iter().any(|it| it == address) {
-        let near = known.iter().min_by_key(|it| strsim::damerau_levenshtein(it, address));
-        let error = Error::usage(format!("stack `{}` holds no `{address}`", session.stack));
-        return Err(match near {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error,
-        }
-        .into());
-    }
+    session.log.with(|state| {
+        let is_known = state.resources.contains_key(address);
+        if is_known { Ok(()) } else { Err(unknown(session, state, address)) }
+    })?;
     let question = format!("forget `{address}`? it stays in the cloud, and nothing will delete it");
     match ask(&question, yes) {
         Answer::Yes => {}

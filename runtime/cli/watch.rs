@@ -6,37 +6,24 @@ use super::{
     clouds::Clouds,
     options::{Manner, Place, Reach, Script},
     run::{reporter, started, summary},
+    saved::Files,
     session::{self, LateHost, Session, Wanted},
-    show, signals,
+    show, signals, stale,
 };
 use crate::{
     cx::{Mode, Run},
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
-    error::{Error, Result},
+    error::Result,
     playbook::Playbook,
-    report::{Event, Reporter, Silent, plan},
+    report::{Event, Reporter, Silent, ending::counted, plan},
     state,
 };
 use clap::Args;
-use notify::{RecursiveMode, Watcher};
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, channel},
-    },
-    time::{Duration, Instant},
-};
-
-/// After the first sign of a save, how long to wait for the rest of it. Editors write, rename and touch in one go.
-const SETTLE: Duration = Duration::from_millis(8);
-/// How often a stop is looked for while nothing is saved.
-const LOOK: Duration = Duration::from_millis(100);
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// Run again what an edit changed, each time a file is saved.
 ///
-/// The steps whose code, helpers, constants or settings changed run again, then those that depend on an output that changed;
+/// The steps whose code, helpers, constants, settings or files that they read changed run again, then those that depend on an output that changed;
 /// all others keep their recorded outputs. On live clouds it asks before it creates, replaces or deletes.
 #[derive(Args)]
 pub struct Watch {
@@ -58,8 +45,7 @@ impl Watch {
         signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
         let mut watching = Watching { watch: &self, session: &session, clouds: &clouds, run: None };
-        let (files, saved) = watched(&playbook, &self.script)?;
-        let mut files = files;
+        let (mut files, saved) = Files::new()?;
         let mut first = Some((playbook, host));
         while !session.cancel.is_cancelled() {
             let loaded = match first.take() {
@@ -68,16 +54,20 @@ impl Watch {
             };
             match loaded {
                 Ok((playbook, host)) => {
-                    files.follow(&playbook, &self.script)?;
-                    match watching.catch_up(&playbook, &host) {
-                        Ok(()) => {}
-                        Err(refusal) => show(&refusal.0),
+                    if files.follow(&session.log, &playbook, &self.script)? {
+                        // Something may have been saved in a folder before it was watched.
+                        continue;
                     }
+                    if let Err(refusal) = watching.catch_up(&playbook, &host) {
+                        show(&refusal.0);
+                    }
+                    // The steps may have read others than before.
+                    files.follow(&session.log, &playbook, &self.script)?;
                 }
                 Err(refusal) => show(&refusal.0),
             }
             if !self.manner.json {
-                eprintln!("watching {} files (Ctrl-C ends)", files.count());
+                eprintln!("\nwatching {} (Ctrl-C ends)", counted(files.count(), "file"));
             }
             if !files.wait(&saved, &session) {
                 break;
@@ -100,7 +90,7 @@ impl Watching<'_> {
     /// Runs what is stale.
     fn catch_up(&mut self, playbook: &Playbook, host: &LateHost) -> Result<(), Refusal> {
         let began = Instant::now();
-        let stale = self.stale(playbook);
+        let stale = stale::steps(&self.session.log, playbook);
         let removed = self.removed(playbook);
         if stale.is_empty() && removed.is_empty() {
             return Ok(());
@@ -137,29 +127,6 @@ impl Watching<'_> {
         Ok(())
     }
 
-    /// Steps that never ended well, or whose code or settings are not those of the record.
-    fn stale(&self, playbook: &Playbook) -> BTreeSet<String> {
-        self.session.log.with(|state| {
-            let is_stale = |name: &str| {
-                let Some(record) = state.steps.get(name) else { return true };
-                let settings = record.settings_read.as_object();
-                record.outputs.is_none()
-                    || record.status != state::StepStatus::Done
-                    || record.code.as_deref() != Some(&playbook.code_digest(name))
-                    || settings
-                        .into_iter()
-                        .flatten()
-                        .any(|(path, value)| playbook.settings.get(path).is_none_or(|setting| setting.value != *value))
-            };
-            let on = playbook.steps.iter().filter(|step| step.when && is_stale(&step.name));
-            let off = playbook
-                .steps
-                .iter()
-                .filter(|step| !step.when && state.resources.values().any(|resource| resource.step == step.name));
-            on.chain(off).map(|step| step.name.clone()).collect()
-        })
-    }
-
     /// Steps that the log holds resources of and the playbook no longer has.
     fn removed(&self, playbook: &Playbook) -> BTreeSet<String> {
         let known: BTreeSet<&str> = playbook.steps.iter().map(|step| step.name.as_str()).collect();
@@ -172,6 +139,7 @@ impl Watching<'_> {
     fn engine(&mut self, playbook: &Playbook, reporter: Arc<dyn Reporter>) -> Result<Arc<Engine>> {
         let fresh = self.session.engine(Wanted {
             mode: Mode::Run,
+            looking: false,
             reach: &self.watch.reach,
             manner: &self.watch.manner,
             clouds: self.clouds,
@@ -195,6 +163,7 @@ impl Watching<'_> {
         let (playbook, host) = session::load(&self.watch.script, &self.session.registry, true)?;
         let engine = self.session.engine(Wanted {
             mode: Mode::Plan,
+            looking: false,
             reach: &self.watch.reach,
             manner: &self.watch.manner,
             clouds: self.clouds,
@@ -216,7 +185,7 @@ impl Watching<'_> {
             return Ok(true);
         }
         let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
-        eprint!("{}", plan::text(&planned, &steps));
+        eprint!("{}", plan::text(&planned, &steps, false));
         Ok(ask("carry out this plan?", self.watch.manner.yes) == Answer::Yes)
     }
 
@@ -249,75 +218,4 @@ impl Watching<'_> {
         outcome.failed.extend(destroyed.outcome.failed);
         Ok(())
     }
-}
-
-/// The files that matter, and the watcher of the folders they lie in.
-struct Files {
-    watcher: notify::RecommendedWatcher,
-    files: BTreeSet<PathBuf>,
-    folders: BTreeSet<PathBuf>,
-}
-
-fn watched(playbook: &Playbook, script: &Script) -> Result<(Files, Receiver<Vec<PathBuf>>)> {
-    let (sender, receiver) = channel();
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if let Ok(event) = event
-            && !event.kind.is_access()
-        {
-            let _ = sender.send(event.paths);
-        }
-    })
-    .map_err(|error| Error::failed("cannot watch files").because(error.to_string()))?;
-    let mut files = Files { watcher, files: BTreeSet::new(), folders: BTreeSet::new() };
-    files.follow(playbook, script)?;
-    Ok((files, receiver))
-}
-
-impl Files {
-    /// Watches the folders of all files that the playbook was read from: an editor may save by renaming another file.
-    fn follow(&mut self, playbook: &Playbook, script: &Script) -> Result<()> {
-        self.files = playbook.files().iter().chain(&script.settings_files).map(|file| absolute(file)).collect();
-        for file in &self.files {
-            let Some(folder) = file.parent() else { continue };
-            if self.folders.insert(folder.to_path_buf()) {
-                self.watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| {
-                    Error::failed(format!("cannot watch `{}`", folder.display())).because(error.to_string())
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Waits for a save; false when the command is to end.
-    fn wait(&self, saved: &Receiver<Vec<PathBuf>>, session: &Session) -> bool {
-        let ours = |paths: &[PathBuf]| paths.iter().any(|path| self.files.contains(&absolute(path)) || is_script(path));
-        loop {
-            match saved.recv_timeout(LOOK) {
-                Ok(paths) if ours(&paths) => break,
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-            if session.cancel.is_cancelled() {
-                return false;
-            }
-        }
-        while saved.recv_timeout(SETTLE).is_ok() {}
-        true
-    }
-}
-
-/// A script that was not there before may win over an embedded one.
-fn is_script(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "rhai")
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    let Some(folder) = path.parent() else { return path.to_path_buf() };
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-    path.file_name().map_or(folder.clone(), |name| folder.join(name))
 }

@@ -25,7 +25,8 @@ impl Engine {
         }
         self.note_look(step, args);
         let cx = self.cx(step, "");
-        asked_by(&cx, retried(&cx, Policy::CALL, || lookup.look(&cx, args))).await
+        let found = asked_by(&cx, retried(&cx, Policy::CALL, || lookup.look(&cx, args))).await;
+        found.map_err(|error| error.named(|| format!("`{name}` gets no answer")))
     }
 
     pub(super) async fn wait(&self, step: &str, name: &str, wait: &dyn AnyWait, args: &Value) -> Result<Value> {

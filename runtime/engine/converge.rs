@@ -179,6 +179,7 @@ impl Declared<'_> {
             }
         })
         .await
+        .map_err(|error| error.named(|| format!("cannot look for `{}`", self.address)))
     }
 
     /// Looks several times: what was just made may not be visible yet.
@@ -201,7 +202,8 @@ impl Declared<'_> {
     }
 
     pub(super) async fn read(&self, last: &Value) -> Result<Option<Value>> {
-        read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await
+        let found = read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await;
+        found.map_err(|error| error.named(|| format!("cannot look at `{}`", self.address)))
     }
 
     /// What was made moments before a run died may not be visible to the next one at once.

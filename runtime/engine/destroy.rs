@@ -3,6 +3,7 @@
 use super::{
     Engine,
     schedule::{Outcome, Task, run_all},
+    steps::diagnostic,
 };
 use crate::{
     error::{Error, Result},
@@ -89,11 +90,7 @@ impl Engine {
                     true
                 }
                 Err(error) => {
-                    self.reporter.hear(&Event::StepFailed {
-                        step: task.name.clone(),
-                        error: super::steps::diagnostic(&error).render(false),
-                        took_s: began.elapsed().as_secs_f64(),
-                    });
+                    self.reporter.hear(&super::steps::failed(&task.name, &diagnostic(&error), began));
                     super::locked(&errors).insert(task.name.clone(), error);
                     false
                 }

@@ -70,6 +70,11 @@ impl Declared<'_> {
             self.say(Verdict::Replace, Vec::new(), Some(format!("it failed while it was made: {why}")), false);
             return Ok(self.created_outputs());
         }
+        let is_new = record.is_none_or(|record| matches!(record.status, Status::Created | Status::Deleting));
+        if is_new && let Readiness::Pending(why) = self.kind.readiness(&observed)? {
+            self.say(Verdict::Unknown, Vec::new(), Some(format!("still being made: {why}")), false);
+            return Ok(self.outputs_so_far(&observed));
+        }
         let changes = self.kind.diff(&self.args, &observed);
         if changes.is_empty() {
             self.say(Verdict::Keep, changes, None, false);
@@ -84,6 +89,25 @@ impl Declared<'_> {
         let observed = self.recordable(&observed);
         let outputs = outputs_of_update(self.meta.kind, &self.name, &self.args, &observed, self.meta.changed_by_update);
         Ok(outputs)
+    }
+
+    /// What an object that is still being made says of itself; what it does not say yet is unknown.
+    fn outputs_so_far(&self, observed: &Value) -> Value {
+        let mut outputs = self.recordable(observed);
+        let later = self.created_outputs();
+        for (field, unknown) in later.as_object().into_iter().flatten() {
+            let is_empty = match outputs.get(field) {
+                None | Some(Value::Null) => true,
+                Some(Value::String(text)) => text.is_empty(),
+                Some(Value::Array(items)) => items.is_empty(),
+                Some(Value::Object(map)) => map.is_empty(),
+                Some(_) => false,
+            };
+            if is_empty {
+                outputs[field] = unknown.clone();
+            }
+        }
+        outputs
     }
 
     /// Whether a run refuses the replacement, and what a reader has to know about it.

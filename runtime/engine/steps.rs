@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{Class, Error},
     playbook::{Diagnostic, Host, Playbook, Position, Step, StepOutcome},
-    report::Event,
+    report::{Event, terminal::SWITCHED_OFF},
     state,
     value::unknown,
 };
@@ -126,8 +126,8 @@ impl<'a> Pass<'a> {
         });
         for step in &outcome.left {
             let why =
-                if stopped() { "not started: the run was stopped" } else { "not started: a step it needs failed" };
-            self.engine.reporter.hear(&Event::StepSkipped { step: step.clone(), why: why.to_owned() });
+                if stopped() { "the run was stopped".to_owned() } else { why_left(step, &tasks, &outcome.failed) };
+            self.engine.reporter.hear(&Event::StepSkipped { step: step.clone(), why });
         }
         outcome
     }
@@ -150,7 +150,7 @@ impl<'a> Pass<'a> {
         if !step.when {
             let former = super::locked(&self.outputs).insert(name.to_owned(), Value::Null);
             super::locked(&self.ran).insert(name.to_owned(), former.is_some_and(|former| !former.is_null()));
-            reporter.hear(&Event::StepSkipped { step: name.to_owned(), why: "switched off".to_owned() });
+            reporter.hear(&Event::StepSkipped { step: name.to_owned(), why: SWITCHED_OFF.to_owned() });
             return true;
         }
         let expected = self.engine.log.with(|state| state.expected_ms(name));
@@ -186,12 +186,7 @@ impl<'a> Pass<'a> {
                 true
             }
             Err(diagnostic) => {
-                let error = diagnostic.render(false);
-                reporter.hear(&Event::StepFailed {
-                    step: name.to_owned(),
-                    error,
-                    took_s: began.elapsed().as_secs_f64(),
-                });
+                reporter.hear(&failed(name, &diagnostic, began));
                 super::locked(&self.errors).insert(name.to_owned(), diagnostic);
                 false
             }
@@ -239,6 +234,7 @@ impl<'a> Pass<'a> {
             outputs: outcome.output.clone(),
             input_digest: digest(&inputs),
             settings_read: outcome.settings_read.clone().into_iter().collect(),
+            files_read: files_read(&outcome.files_read),
             duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         }])?;
         Ok(outcome)
@@ -299,6 +295,40 @@ pub fn all_needs(step: &Step) -> Vec<String> {
     needs.sort_unstable();
     needs.dedup();
     needs
+}
+
+/// Why `step` was never started: the failed steps that it needs, directly or through others.
+fn why_left(step: &str, tasks: &[Task], failed: &[String]) -> String {
+    let needs: BTreeMap<&str, &[String]> = tasks.iter().map(|it| (it.name.as_str(), it.needs.as_slice())).collect();
+    let (mut queue, mut seen) = (vec![step], BTreeSet::new());
+    while let Some(name) = queue.pop() {
+        let more = needs.get(name).into_iter().copied().flatten().map(String::as_str);
+        queue.extend(more.filter(|need| seen.insert(*need)));
+    }
+    let broken: Vec<String> =
+        failed.iter().filter(|name| seen.contains(name.as_str())).map(|name| format!("`{name}`")).collect();
+    format!("{} failed", broken.join(" and "))
+}
+
+/// As a record has it: nothing for a step that read no file.
+fn files_read(files: &BTreeMap<String, String>) -> Value {
+    if files.is_empty() {
+        Value::Null
+    } else {
+        files.iter().map(|(name, digest)| (name.clone(), digest.as_str())).collect()
+    }
+}
+
+/// What is told about a step that failed.
+pub(super) fn failed(step: &str, found: &Diagnostic, began: Instant) -> Event {
+    let in_step = Diagnostic { step: Some(step.to_owned()), ..found.clone() };
+    Event::StepFailed {
+        step: step.to_owned(),
+        error: in_step.render(false),
+        message: found.message.clone(),
+        stopped: found.class == Class::Interrupted,
+        took_s: began.elapsed().as_secs_f64(),
+    }
 }
 
 /// A digest of what a step got, the same in every process.

@@ -128,6 +128,20 @@ async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
     Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default(), snapshots: Snapshots::default() })
 }
 
+/// Reads the file that `--kubeconfig` names, so that a mistake in it is found before anything else.
+pub fn check_kubeconfig(path: &Path) -> Result<()> {
+    let unusable = |why: String| {
+        Error::usage(format!("cannot use kubeconfig `{}`", path.display()))
+            .because(why)
+            .hint("`kubectl config view` shows what a kubeconfig holds")
+    };
+    let file = Kubeconfig::read_from(path).map_err(|mistake| unusable(mistake.to_string()))?;
+    if file.clusters.is_empty() {
+        return Err(unusable("it names no cluster".to_owned()));
+    }
+    Ok(())
+}
+
 async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::Config> {
     let unusable = |mistake: kube::config::KubeconfigError| {
         Error::usage(format!("cannot use kubeconfig `{}`", path.display())).because(mistake.to_string())

@@ -29,6 +29,7 @@ mod tests;
 pub mod waits;
 
 use crate::bind::Registry;
+pub use cluster::check_kubeconfig;
 
 /// Registers the bindings of Kubernetes.
 pub fn register(registry: &mut Registry) {

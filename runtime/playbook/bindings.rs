@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     bind::{ArgumentError, Binding, Entry, Registry},
+    error::Class,
     error::Error,
 };
 use rhai::{Dynamic, Engine, EvalAltResult, Module, NativeCallContext};
@@ -54,7 +55,12 @@ fn call(entry: &Entry, host: &dyn Host, context: &NativeCallContext, arguments: 
         let hint = format!("write `{name}(#{{ … }})`");
         return Err(Fault::usage(format!("`{name}` takes one map")).hint(hint).raise(position));
     }
-    check(entry, &arguments).map_err(|fault| fault.raise(position))?;
+    check(entry, &arguments).map_err(|mut fault| {
+        fault.error.of_arguments = true;
+        // The cloud would call it invalid; here it is a mistake of whoever wrote it down.
+        fault.error.class = Class::Usage;
+        fault.raise(position)
+    })?;
     let at = Units::position(context.call_source().unwrap_or_default(), position);
     let step = current.step.as_deref().unwrap_or_default();
     let output =

@@ -29,6 +29,8 @@ pub(super) struct Current {
     pub step: Option<String>,
     /// Settings read so far.
     pub reads: Mutex<BTreeMap<String, Value>>,
+    /// Files read so far, as the script names them, with the digest of what was in them; empty for what could not be read.
+    pub files: Mutex<BTreeMap<String, String>>,
     cancel: CancellationToken,
     deadline: Option<Instant>,
     operations: AtomicU64,
@@ -82,6 +84,8 @@ impl<T: Send> Drop for Deep<T> {
 /// After this the declarations of a playbook count as endless.
 const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// After this without a call of a binding a step counts as endless.
+
 /// Why a script was stopped from outside. Travels as the token of a termination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
@@ -117,6 +121,7 @@ impl Current {
         Self {
             step,
             reads: Mutex::default(),
+            files: Mutex::default(),
             cancel,
             deadline,
             operations: AtomicU64::new(0),
@@ -188,6 +193,14 @@ impl Current {
     /// Counts printed bytes; whether there were too many.
     pub fn print(&self, bytes: usize) -> bool {
         self.printed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.max_printed
+    }
+
+    /// Notes that the file `name` was read.
+    pub fn read_file(name: &str, digest: String) {
+        let Some(current) = Self::get() else { return };
+        if let Ok(mut files) = current.files.lock() {
+            files.insert(name.to_owned(), digest);
+        }
     }
 
     /// Does `work`, which does not count as computing.

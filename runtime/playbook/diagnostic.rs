@@ -74,6 +74,8 @@ pub struct Diagnostic {
     pub trace: Vec<(String, Position)>,
     /// What the engine may do about it.
     pub class: Class,
+    /// Whether it is about the arguments of a binding alone, whatever the clouds hold.
+    pub of_arguments: bool,
 }
 
 impl Diagnostic {
@@ -90,6 +92,7 @@ impl Diagnostic {
             step: None,
             trace: Vec::new(),
             class: Class::Usage,
+            of_arguments: false,
         }
     }
 
@@ -134,11 +137,17 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
+    /// Whether a plan stopped because it cannot know something, which a run will.
+    pub fn is_about_unknowns(&self) -> bool {
+        self.hint.as_deref() == Some(super::explain::BRANCH_HINT)
+    }
+
     /// The error for the engine, without the place.
     pub fn to_error(&self) -> Error {
         let mut error = Error::new(self.class, self.message.clone());
         error.cause.clone_from(&self.cause);
         error.hint.clone_from(&self.hint);
+        error.of_arguments = self.of_arguments;
         error
     }
 
@@ -171,7 +180,7 @@ impl Diagnostic {
         for (call, position) in &self.trace {
             let _ = writeln!(out, "  {call} from {position}");
         }
-        if let Some(cause) = &self.cause {
+        if let Some(cause) = self.cause.as_deref().filter(|cause| !cause.trim().is_empty()) {
             let _ = writeln!(out, "  cause: {}", short(cause));
         }
         if let Some(hint) = &self.hint {

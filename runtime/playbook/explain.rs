@@ -121,6 +121,7 @@ fn runtime(token: &rhai::Dynamic) -> Diagnostic {
         let mut found = Diagnostic::usage(error.message.clone()).class(error.class);
         found.cause.clone_from(&error.cause);
         found.hint.clone_from(&error.hint);
+        found.of_arguments = error.of_arguments;
         return found;
     }
     // `throw "text"` of the script.
@@ -217,6 +218,7 @@ pub(super) const BRANCH_HINT: &str =
 fn type_name(name: &str) -> String {
     match name.rsplit("::").next().unwrap_or(name).trim_matches(['`', '\'']) {
         "string" | "ImmutableString" | "&str" | "SmartString<LazyCompact>" => "text".into(),
+        texts if texts.split(" | ").any(|one| one == "ImmutableString") => "text".into(),
         "bool" => "`true` or `false`".into(),
         "i64" => "a whole number".into(),
         "f64" => "a number".into(),

@@ -218,13 +218,20 @@ fn files(engine: &mut Engine, units: &Arc<Units>, allow_read: &[PathBuf]) {
     engine.register_fn("read_file", move |context: NativeCallContext, path: ImmutableString| -> Res<Dynamic> {
         let raise = |error: Error| Fault::from(error).raise(context.call_position());
         let refused = |why: String| raise(Error::usage(format!("cannot read `{path}`")).because(why));
-        let bytes = units.data_file(&path, &allowed).map_err(raise)?;
+        let found = units.data_file(&path, &allowed);
+        Current::read_file(&path, digest_of(&found));
+        let bytes = found.map_err(raise)?;
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not text (UTF-8)".into()))?;
         if text.contains(|c| ('\u{e000}'..='\u{e003}').contains(&c)) {
             return Err(refused("it holds characters that mark unknown and secret values".into()));
         }
         Ok(text.into())
     });
+}
+
+/// Stands for the content of a file; empty for one that cannot be read.
+pub(super) fn digest_of(content: &Result<Vec<u8>, Error>) -> String {
+    content.as_ref().map(|bytes| hex::encode(Sha256::digest(bytes))).unwrap_or_default()
 }
 
 /// What would make a run depend on the clock, or keep a thread busy.

@@ -10,7 +10,10 @@ use super::{
     syntax,
     units::Units,
 };
-use crate::graph::{Fault, Graph};
+use crate::{
+    error::Class,
+    graph::{Fault, Graph},
+};
 use rhai::{Engine, Scope};
 use std::sync::{Arc, Mutex};
 
@@ -49,7 +52,11 @@ fn declared(load: &Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {
     });
     let mut book = book.lock().map(|mut book| std::mem::take(&mut *book)).unwrap_or_default();
     let mut problems = std::mem::take(&mut book.problems);
-    if let Err(first) = ran {
+    if let Err(mut first) = ran {
+        // What a playbook refuses before any step may run is a mistake in it, or in its settings.
+        if first.class == Class::Failed {
+            first.class = Class::Usage;
+        }
         // A wrong setting is the likely reason for whatever the script stumbled over.
         problems.push(first);
         return Err(problems);
@@ -70,6 +77,7 @@ fn declared(load: &Load<'_>) -> Result<Playbook, Vec<Diagnostic>> {
         targets: loaded.book.targets.clone(),
         planning: load.planning,
         limits: load.limits.clone(),
+        allow_read: load.allow_read.clone(),
         registry: load.registry.clone(),
         loaded: Deep::new(loaded),
     })

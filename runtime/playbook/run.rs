@@ -59,5 +59,6 @@ pub(super) fn step(
     };
     let output = answer.unwrap_or_else(broken).map_err(failed)?;
     let settings_read = current.reads.lock().map(|reads| reads.clone()).unwrap_or_default();
-    Ok(StepOutcome { output, settings_read })
+    let files_read = current.files.lock().map(|files| files.clone()).unwrap_or_default();
+    Ok(StepOutcome { output, settings_read, files_read })
 }

@@ -85,9 +85,13 @@ pub(super) fn register(engine: &mut Engine) {
     });
     let refuse =
         |context: NativeCallContext, held: &mut SettingsValue, key: ImmutableString, new: Dynamic| -> Res<()> {
-            // After a method call on `cfg.tags` the engine writes the untouched value back.
-            let same = held.get(&key).is_some_and(|old| old.to_string() == new.to_string());
-            if same && new.is::<SettingsValue>() {
+            // After a method call on `cfg.tags` or `cfg.zones` the engine writes the value back, touched or not.
+            let same = |old: &Dynamic| match (old.is::<SettingsValue>(), new.is::<SettingsValue>()) {
+                (true, true) => old.to_string() == new.to_string(),
+                (false, false) => to_json(old).is_ok_and(|old| to_json(&new).is_ok_and(|new| new == old)),
+                _ => false,
+            };
+            if held.get(&key).is_some_and(|old| same(&old)) {
                 return Ok(());
             }
             let fault = Fault::usage(format!("setting `{key}` cannot be changed by a script"));

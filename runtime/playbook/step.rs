@@ -34,4 +34,6 @@ pub struct StepOutcome {
     pub output: Value,
     /// The settings it read, with their values, by dotted path.
     pub settings_read: BTreeMap<String, Value>,
+    /// The files it read, as the script names them, with the digest of each; empty for one that could not be read.
+    pub files_read: BTreeMap<String, String>,
 }

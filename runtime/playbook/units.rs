@@ -173,11 +173,13 @@ impl Units {
 
     /// Where `read_file(path)` may read: inside the playbook's folder, or in one of `allowed`.
     pub fn data_file(&self, path: &str, allowed: &Allowed) -> Result<Vec<u8>, Error> {
-        let Some((_, folder)) = &self.folder else {
+        let (Some((_, folder)), Some(wanted)) = (&self.folder, self.data_path(path)) else {
             return Err(
                 Error::usage(format!("cannot read `{path}`")).because("a built-in playbook has no folder to read from")
             );
         };
+        // What is not there may come, and a link may lead elsewhere.
+        self.remember_file(&wanted);
         let target = allowed.check_read(folder, path)?;
         let refused = |why: String| Error::usage(format!("cannot read `{path}`")).because(why);
         let bytes = bounded(&target, self.limits.file_bytes).map_err(refused)?;
@@ -185,12 +187,26 @@ impl Units {
         Ok(bytes)
     }
 
+    /// Where a file that scripts call `path` lies.
+    pub fn data_path(&self, path: &str) -> Option<PathBuf> {
+        if Path::new(path).is_absolute() {
+            return Some(PathBuf::from(path));
+        }
+        self.folder.as_ref().map(|(_, real)| real.join(path))
+    }
+
     fn read(&self, id: &Arc<str>, place: &Place) -> Result<(), Diagnostic> {
         if self.text(id).is_some() {
             return Ok(());
         }
         let text: Arc<str> = match place {
-            Place::Embedded(key) => self.sources.get(key).unwrap_or_default(),
+            Place::Embedded(key) => {
+                // A file of this name would win.
+                if let Some((_, real)) = &self.folder {
+                    self.remember_file(&real.join(format!("{key}.rhai")));
+                }
+                self.sources.get(key).unwrap_or_default()
+            }
             Place::File(path) => {
                 self.remember_file(path);
                 let refused = |why: String| Diagnostic::usage(format!("cannot read `{id}`")).because(why);

@@ -1,5 +1,6 @@
 //! What a run tells the outside: events, and those who hear them.
 
+pub mod ending;
 pub mod json;
 pub mod plan;
 pub mod terminal;
@@ -63,6 +64,10 @@ pub enum Event {
         step: String,
         /// The error as text, after the template.
         error: String,
+        /// Its first line, without the word.
+        message: String,
+        /// Whether it failed only because the run was stopped.
+        stopped: bool,
         /// How long it took, in seconds.
         took_s: f64,
     },

@@ -1,5 +1,7 @@
 //! A plan as text: by step, field by field, old → new.
 
+mod telling;
+
 use crate::{
     engine::planned::{Planned, Verdict},
     error::pasteable,
@@ -11,6 +13,8 @@ use std::fmt::Write;
 
 /// Longer values are cut in the middle of the screen, never in `--json`.
 const LONGEST_VALUE: usize = 96;
+/// Longer addresses do not push aside what stands beside the others.
+const WIDEST_ADDRESS: usize = 48;
 
 /// How many resources meet each verdict.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +56,11 @@ impl Counts {
     }
 }
 
-/// The whole plan. `steps` gives the order of the steps.
-pub fn text(planned: &[Planned], steps: &[String]) -> String {
+/// The whole plan. `steps` gives the order of the steps. Unless `verbose`, what would be created is shown by its most telling
+/// fields, one line a resource.
+pub fn text(planned: &[Planned], steps: &[String], verbose: bool) -> String {
     let mut out = String::new();
+    let mut hidden = false;
     let mut order: Vec<&str> = steps.iter().map(String::as_str).collect();
     for line in planned {
         if !order.contains(&line.step.as_str()) {
@@ -67,13 +73,22 @@ pub fn text(planned: &[Planned], steps: &[String]) -> String {
             continue;
         }
         let _ = writeln!(out, "{step}");
+        let width = mine.iter().map(|line| line.address.chars().count()).filter(|width| *width <= WIDEST_ADDRESS).max();
         for line in mine {
-            write_line(&mut out, line);
+            if line.verdict == Verdict::Create && !verbose {
+                hidden |= !line.changes.is_empty();
+                let told = telling::fields(line);
+                let _ =
+                    writeln!(out, "{}", format!("  + {:<w$}  {told}", line.address, w = width.unwrap_or(0)).trim_end());
+                write_notes(&mut out, line);
+            } else {
+                write_line(&mut out, line);
+            }
         }
         out.push('\n');
     }
     out.push_str(&last_line(&Counts::of(planned)));
-    out.push('\n');
+    out.push_str(if hidden { " (`--verbose` shows every field)\n" } else { "\n" });
     tame(&hide(&out)).into_owned()
 }
 
@@ -110,7 +125,9 @@ fn write_line(out: &mut String, line: &Planned) {
         Verdict::Adopt => "  (taken over)",
         _ => "",
     };
-    let _ = writeln!(out, "  {sign} {}{word}", line.address);
+    let aside = line.note.as_ref().filter(|_| line.changes.is_empty() && !line.needs_allow_delete);
+    let aside = aside.map(|note| format!("  ({note})")).unwrap_or_default();
+    let _ = writeln!(out, "  {sign} {}{word}{aside}", line.address);
     let width = line.changes.iter().map(|change| change.field.chars().count()).max().unwrap_or(0).min(32);
     for change in &line.changes {
         let new = short(&change.new);
@@ -119,6 +136,12 @@ fn write_line(out: &mut String, line: &Planned) {
             _ => writeln!(out, "      {:<width$}  {} → {new}", change.field, short(&change.old)),
         };
     }
+    if aside.is_empty() {
+        write_notes(out, line);
+    }
+}
+
+fn write_notes(out: &mut String, line: &Planned) {
     if let Some(note) = &line.note {
         let _ = writeln!(out, "      note: {note}");
     }
@@ -130,16 +153,21 @@ fn write_line(out: &mut String, line: &Planned) {
 }
 
 fn short(value: &Value) -> String {
+    cut(value, LONGEST_VALUE)
+}
+
+/// A value as one line of at most `longest` characters.
+fn cut(value: &Value, longest: usize) -> String {
     let text = match value {
         Value::String(text) => crate::value::shown_text(text),
         Value::Null => "(none)".to_owned(),
         other => crate::value::shown(other).to_string(),
     };
     let text = text.replace('\n', "⏎");
-    if text.chars().count() <= LONGEST_VALUE {
+    if text.chars().count() <= longest {
         return text;
     }
-    format!("{}…", text.chars().take(LONGEST_VALUE - 1).collect::<String>())
+    format!("{}…", text.chars().take(longest - 1).collect::<String>())
 }
 
 #[cfg(test)]
@@ -167,7 +195,7 @@ mod tests {
             line("aws::eks::nodegroup/w", Verdict::Update, vec![change(json!(10), json!(20))]),
             line("aws::rds::instance/d", Verdict::Create, vec![change(Value::Null, json!("\u{E002}pw\u{E003}"))]),
         ];
-        let text = text(&planned, &["nodes".to_owned()]);
+        let text = text(&planned, &["nodes".to_owned()], true);
         assert_eq!(
             text,
             "nodes\n  ~ aws::eks::nodegroup/w\n      scaling.max  10 → 20\n  + aws::rds::instance/d\n      scaling.max  <secret>\n\n\
@@ -178,7 +206,29 @@ mod tests {
     #[test]
     fn says_when_there_is_nothing_to_do() {
         let planned = vec![line("a", Verdict::Keep, vec![])];
-        assert_eq!(text(&planned, &[]), "plan: nothing to do, 1 resources are as wanted\n");
+        assert_eq!(text(&planned, &[], false), "plan: nothing to do, 1 resources are as wanted\n");
         assert!(!Counts::of(&planned).any());
+    }
+
+    #[test]
+    fn what_would_be_created_takes_a_line() {
+        let field = |field: &str, new| Change { field: field.into(), old: Value::Null, new, effect: Effect::Update };
+        let fields = vec![
+            field("cidr", json!("10.0.0.0/19")),
+            field("name", json!("gitpod-public-1")),
+            field("public_ips", json!(true)),
+            field("tags", json!({ "Name": "gitpod-public-1" })),
+            field("vpc", json!("\u{E000}vpc.gitpod.id\u{E001}")),
+            field("zone", json!("eu-west-1a")),
+        ];
+        let mut long = line("aws::ec2::subnet/gitpod-private-10", Verdict::Create, vec![]);
+        long.note = Some("was deleted by someone else".into());
+        let planned = vec![line("aws::ec2::subnet/gitpod-public-1", Verdict::Create, fields), long];
+        assert_eq!(
+            text(&planned, &[], false),
+            "nodes\n  + aws::ec2::subnet/gitpod-public-1    cidr 10.0.0.0/19, zone eu-west-1a, public_ips, vpc <vpc.gitpod.id>\n  \
+             + aws::ec2::subnet/gitpod-private-10\n      note: was deleted by someone else\n\n\
+             plan: 2 to create (`--verbose` shows every field)\n"
+        );
     }
 }

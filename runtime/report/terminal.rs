@@ -1,6 +1,6 @@
 //! Progress for a person: a line a running step on a terminal, plain lines elsewhere.
 
-use super::{Event, Reporter, Summary};
+use super::{Event, Reporter, ending::Ending};
 use crate::{printable::tame, secret::hide};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
@@ -10,11 +10,17 @@ use std::{
     time::Duration,
 };
 
+/// Why a step that `.when(…)` switched off is skipped.
+pub const SWITCHED_OFF: &str = "switched off";
+/// The line of a failed step shows this much of its error; the whole stands at the end.
+const LONGEST_MESSAGE: usize = 90;
+
 /// Writes to standard error.
 pub struct Terminal {
     /// `None` when standard error is no terminal.
     bars: Option<MultiProgress>,
     running: Mutex<HashMap<String, ProgressBar>>,
+    ending: Mutex<Ending>,
     width: usize,
 }
 
@@ -23,7 +29,7 @@ impl Terminal {
     pub fn new<'a>(steps: impl Iterator<Item = &'a str>) -> Self {
         let width = steps.map(|step| step.chars().count()).max().unwrap_or(0).clamp(8, 28);
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, running: Mutex::default(), width }
+        Self { bars, running: Mutex::default(), ending: Mutex::default(), width }
     }
 
     fn line(&self, text: &str) {
@@ -53,6 +59,10 @@ impl Terminal {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(step.to_owned(), bar);
     }
 
+    fn ending(&self) -> std::sync::MutexGuard<'_, Ending> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ended(&self, step: &str, sign: &str, text: &str) {
         if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(step) {
             bar.finish_and_clear();
@@ -79,11 +89,15 @@ impl Reporter for Terminal {
                 };
                 self.ended(step, "✓", &format!("{:>8}  {what}", seconds(*took_s)));
             }
-            Event::StepFailed { step, error, took_s } => {
-                self.ended(step, "✗", &format!("{:>8}  failed", seconds(*took_s)));
-                self.line(error.trim_end());
+            Event::StepFailed { step, error, message, stopped, took_s } => {
+                let what = if *stopped { "stopped".to_owned() } else { format!("failed: {}", first_line(message)) };
+                self.ended(step, "✗", &format!("{:>8}  {what}", seconds(*took_s)));
+                if !stopped {
+                    self.ending().failed(step, error);
+                }
             }
-            Event::StepSkipped { step, why } if why.starts_with("switched") => self.ended(step, "·", why),
+            Event::StepSkipped { step, why } if why == SWITCHED_OFF => self.ended(step, "·", why),
+            Event::StepSkipped { step, why } => self.ending().left(step, why),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
             Event::Printed { step, text } => {
                 // Further lines stand below the first one, so that none of them looks like one of ours.
@@ -94,46 +108,21 @@ impl Reporter for Terminal {
                 if let Some(bars) = &self.bars {
                     let _ = bars.clear();
                 }
-                self.line(&summary_text(summary));
+                let ending = std::mem::take(&mut *self.ending());
+                self.line(&ending.text(summary));
             }
-            Event::RunStarted { .. } | Event::StepSkipped { .. } | Event::Changed { .. } | Event::Planned(_) => {}
+            Event::RunStarted { .. } | Event::Changed { .. } | Event::Planned(_) => {}
         }
     }
 }
 
-/// The end of a run in three lines.
-pub fn summary_text(summary: &Summary) -> String {
-    let verb = &summary.verb;
-    let steps = if summary.steps_failed.is_empty() && summary.steps_left.is_empty() {
-        format!("{} steps", summary.steps_done)
-    } else {
-        format!(
-            "{} steps done, {} failed, {} not started",
-            summary.steps_done,
-            summary.steps_failed.len(),
-            summary.steps_left.len()
-        )
-    };
-    let outcome = if summary.ok { "done" } else { "not finished" };
-    let changes = [
-        (summary.created, "created"),
-        (summary.updated, "changed"),
-        (summary.replaced, "replaced"),
-        (summary.deleted, "deleted"),
-    ];
-    let changes: Vec<String> =
-        changes.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{count} {how}")).collect();
-    let changes = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
-    let last = match &summary.go_on {
-        Some(command) => format!("go on: {command}"),
-        None => format!("calls: {} reads, {} writes", summary.reads, summary.writes),
-    };
-    format!(
-        "{verb} {outcome}: {steps} in {}\nstate: {} resources in stack `{}`, {changes}\n{last}",
-        seconds(summary.took_s),
-        summary.resources,
-        summary.stack
-    )
+/// The beginning of an error, for the line of its step.
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    if line.chars().count() <= LONGEST_MESSAGE {
+        return line.to_owned();
+    }
+    format!("{}…", line.chars().take(LONGEST_MESSAGE - 1).collect::<String>())
 }
 
 /// `0.4 s`, `12 s`, `3 min 05 s`.
@@ -154,15 +143,5 @@ mod tests {
     #[test]
     fn durations_read_well() {
         assert_eq!([seconds(0.44), seconds(12.2), seconds(185.0)], ["0.4 s", "12 s", "3 min 05 s"]);
-    }
-
-    #[test]
-    fn the_summary_has_three_lines() {
-        let summary =
-            Summary { verb: "run".into(), stack: "aws".into(), ok: true, steps_done: 3, ..Summary::default() };
-        assert_eq!(summary_text(&summary).lines().count(), 3);
-        let broken = Summary { steps_failed: vec!["x".into()], go_on: Some("gitpod-play run x".into()), ..summary };
-        let text = summary_text(&broken);
-        assert!(text.contains("1 failed") && text.ends_with("go on: gitpod-play run x"));
     }
 }

@@ -154,6 +154,7 @@ impl State {
             code: None,
             code_started: String::new(),
             settings_read: Value::Null,
+            files_read: Value::Null,
             needs: Vec::new(),
             status: StepStatus::Running,
             durations_ms: Vec::new(),
@@ -167,11 +168,12 @@ impl State {
                 state.inputs = inputs.clone();
                 state.status = StepStatus::Running;
             }
-            Event::StepDone { outputs, input_digest, settings_read, duration_ms, .. } => {
+            Event::StepDone { outputs, input_digest, settings_read, files_read, duration_ms, .. } => {
                 state.outputs = Some(outputs.clone());
                 state.input_digest = Some(input_digest.clone());
                 state.code = Some(state.code_started.clone());
                 state.settings_read = settings_read.clone();
+                state.files_read = files_read.clone();
                 state.status = StepStatus::Done;
                 state.durations_ms.push(*duration_ms);
                 let surplus = state.durations_ms.len().saturating_sub(DURATIONS_KEPT);
@@ -250,6 +252,7 @@ mod tests {
             outputs: json!(1),
             input_digest: "i".into(),
             settings_read: Value::Null,
+            files_read: Value::Null,
             duration_ms: 5,
         };
         for event in [&started("c1"), &done, &started("c2")] {

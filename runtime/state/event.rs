@@ -137,6 +137,9 @@ pub enum Event {
         input_digest: String,
         /// The settings it read, with their values or digests.
         settings_read: Value,
+        /// The files it read, with their digests.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        files_read: Value,
         /// How long it took, in milliseconds of life.
         duration_ms: u64,
     },

@@ -124,7 +124,7 @@ async fn what_is_appended_is_there_for_the_next_process() {
         assert_eq!((resource.status, resource.token.as_str()), (Status::Ready, "token-a"));
         assert_eq!(resource.outputs, json!({ "id": "a-1" }));
         assert_eq!((state.runs[0].outcome, state.runs[0].changes.created), (Some(Outcome::Done), 1));
-        assert_eq!(super::show::resources(state)[0]["outputs"]["id"], "a-1");
+        assert_eq!(super::show::resources(state, "")[0]["outputs"]["id"], "a-1");
     });
     assert_eq!(world.place().stacks().await.unwrap(), ["demo"]);
     again.acquire(who("h")).await.unwrap();
@@ -307,7 +307,7 @@ async fn no_secret_stands_in_the_clear_in_any_file() {
     let again = world.open().await;
     assert_eq!(again.with(Clone::clone), log.with(Clone::clone));
     again.with(|state| {
-        assert_eq!(super::show::resources(state)[0]["outputs"]["id"], 1);
+        assert_eq!(super::show::resources(state, "")[0]["outputs"]["id"], 1);
         assert!(crate::value::has_secret(&state.resources["k/db"].args));
     });
     assert_ne!(fs::read_dir(world.folder.path().join("keys")).unwrap().count(), 0);
@@ -349,8 +349,8 @@ async fn revealing_names_what_there_is() {
         assert_eq!(super::show::reveal(state, "k/db.value").unwrap(), "reveal-me-please");
         assert_eq!(super::show::reveal(state, "k/db").unwrap(), "reveal-me-please");
         assert!(super::show::reveal(state, "k").unwrap_err().hint.unwrap().contains("`k/db.value`"));
-        assert_eq!(super::show::resources(state)[0]["outputs"]["value"], "<secret>");
-        assert!(super::show::resource_lines(state).join("\n").contains("value: <secret>"));
+        assert_eq!(super::show::resources(state, "")[0]["outputs"]["value"], "<secret>");
+        assert!(super::show::resource_lines(state).join("\n").contains("<secret>"));
     });
 }
 

@@ -65,6 +65,9 @@ pub struct StepState {
     pub code_started: String,
     /// The settings it read when it last ended well.
     pub settings_read: Value,
+    /// The files it read when it last ended well, with their digests.
+    #[serde(default)]
+    pub files_read: Value,
     /// The steps it needs.
     pub needs: Vec<String>,
     /// How its last start ended.

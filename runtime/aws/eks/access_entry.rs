@@ -212,10 +212,20 @@ async fn observe(cx: &Cx, cluster: &str, principal: &str) -> Result<Option<Acces
     let answers = futures::try_join!(async { entry.send().await.map_err(Error::from) }, async {
         policies.into_paginator().items().send().try_collect().await.map_err(Error::from)
     });
-    let Some((entry, policies)) = found(answers)? else { return Ok(None) };
+    let answers = match answers {
+        Err(error) if knows_none(&error) => return Ok(None),
+        answers => found(answers)?,
+    };
+    let Some((entry, policies)) = answers else { return Ok(None) };
     let policies: Vec<AssociatedAccessPolicy> = policies;
     let policies = policies.into_iter().filter_map(|policy| policy.policy_arn).collect();
     Ok(entry.access_entry().map(|entry| observed(entry, policies)))
+}
+
+/// A cluster whose authentication mode is the config map alone has no entries, and refuses to be asked for one.
+fn knows_none(error: &Error) -> bool {
+    let said = error.cause.as_deref().unwrap_or_default();
+    error.code.as_deref() == Some("InvalidRequestException") && said.contains("authentication mode")
 }
 
 fn observed(entry: &aws_sdk_eks::types::AccessEntry, policies: Vec<String>) -> AccessEntryObserved {

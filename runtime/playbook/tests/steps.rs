@@ -91,6 +91,19 @@ fn reads_of_settings_are_noted_per_step() {
 }
 
 #[test]
+fn looking_at_a_setting_is_no_change_of_it() {
+    let looks = "let c = settings(#{ l: [\"a\"], s: \"x\", box: #{ l: [\"b\"] } });\n\
+                 step(\"s\", || [c.l.len(), c.box.l.len(), c.s.len(), c.l.contains(\"a\")]);";
+    let playbook = Bench::new(&[("main.rhai", looks)]).load().unwrap();
+    let outcome = playbook.run_step("s", &BTreeMap::new(), &CancellationToken::new(), None).unwrap();
+    assert_eq!(outcome.output, json!([1, 1, 1, true]));
+    let changes = "let c = settings(#{ l: [\"a\"] });\nstep(\"s\", || { c.l.push(\"b\"); });";
+    let playbook = Bench::new(&[("main.rhai", changes)]).load().unwrap();
+    let refused = playbook.run_step("s", &BTreeMap::new(), &CancellationToken::new(), None).unwrap_err();
+    assert!(refused.message.contains("cannot be changed by a script"), "{refused}");
+}
+
+#[test]
 fn settings_are_laid_over_each_other() {
     let mut bench = bench();
     bench.layers.push(SettingsLayer::from_text("a.yaml", "name: file\nsizes: { large: 2 }").unwrap());

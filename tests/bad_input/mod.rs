@@ -1,5 +1,8 @@
 //! Mistakes: each gets an error after the template, with its exit code, and nothing is written.
 
+mod early;
+mod words;
+
 use crate::support::{AWS, Place};
 
 /// Runs `args`, which must fail with `code`, say all of `words`, and leave no resource behind.
@@ -75,43 +78,6 @@ fn mistakes_in_settings_and_options() {
     refused(&place, &["plan", AWS, "--settings", "broken.yaml"], 2, &["broken.yaml"]);
     let typo = place.play(&["rnu", AWS]);
     assert_eq!(typo.code, 2, "{}", typo.stderr);
-}
-
-#[test]
-fn values_that_aws_would_refuse_are_refused_first() {
-    let cases: [(&str, &[&str]); 5] = [
-        ("network.cidr=10.0.0.0/40", &["10.0.0.0/40"]),
-        ("cluster.name=-bad name-", &["-bad name-"]),
-        ("storage.bucket=Bad_Name", &["Bad_Name"]),
-        ("workspaces.min=11", &["workspaces", "max"]),
-        ("cluster.version=1.2", &["1.2", "offer"]),
-    ];
-    for (setting, words) in cases {
-        let place = Place::new();
-        let ended = place.play(&["plan", AWS, "--pace", "max", "--set", setting]);
-        let shown = format!("{setting}\n{}{}", ended.stdout, ended.stderr);
-        assert!(ended.code == 1 || ended.code == 2, "{shown}");
-        for word in words {
-            assert!(ended.stderr.contains(word), "`{word}` is missing in: {shown}");
-        }
-    }
-}
-
-#[test]
-fn names_that_others_have_and_quotas_that_are_too_small() {
-    let place = Place::new();
-    let taken = place.play(&["run", AWS, "--pace", "max", "--set", "storage.bucket=taken", "--step", "storage"]);
-    assert_eq!(taken.code, 1, "{}", taken.stderr);
-    assert!(taken.stderr.contains("taken"), "{}", taken.stderr);
-    let place = Place::new();
-    let account = place.play(&["run", AWS, "--pace", "max", "--set", "aws.account=999999999999"]);
-    assert_eq!(account.code, 1, "{}", account.stderr);
-    assert!(account.stderr.contains("999999999999"), "{}", account.stderr);
-    let place = Place::new();
-    let quota_more =
-        place.play(&["run", AWS, "--pace", "max", "--set", "workspaces.desired=900", "--set", "workspaces.max=900"]);
-    assert_eq!(quota_more.code, 1, "{}", quota_more.stderr);
-    assert!(quota_more.stderr.contains("quota"), "{}", quota_more.stderr);
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! What is in the simulated clouds, counted.
+
+use super::super::clouds::Serving;
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    time::Duration,
+};
+
+/// What the simulation remembers for itself.
+const MEMORY: [&str; 3] = ["token", "r53.change", "eks.update"];
+/// Longest wait for an answer of clouds on this machine.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Objects by service or cluster, then by kind.
+#[derive(Debug, Default)]
+pub struct Contents {
+    pub counts: BTreeMap<String, BTreeMap<String, usize>>,
+}
+
+/// Asks the clouds of `folder`, which are started for it when nobody serves them.
+pub fn of(folder: &Path, serving: Option<&Serving>) -> Result<Contents> {
+    if let Some(serving) = serving {
+        return asked(&serving.aws_url);
+    }
+    if !folder.exists() {
+        return Ok(Contents::default());
+    }
+    let failed =
+        |error: std::io::Error| Error::failed("cannot look into the simulated clouds").because(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
+    let options = sandbox::Options { dir: Some(folder.to_owned()), ..sandbox::Options::default() };
+    let clouds = runtime.block_on(sandbox::Sandbox::start(options)).map_err(failed)?;
+    asked(&clouds.aws_url)
+}
+
+fn asked(url: &str) -> Result<Contents> {
+    let mut contents = Contents::default();
+    for (table, documents) in get(url, "state")?.as_object().into_iter().flatten() {
+        // `eu-west-1/vpc`, `/r53.record/Z123`: a region or none, a kind with its service or without, what it belongs to.
+        let name = table.split('/').nth(1).unwrap_or_default();
+        if MEMORY.contains(&name) {
+            continue;
+        }
+        let (service, kind) = name.split_once('.').unwrap_or(("ec2", name));
+        let count = documents.as_object().map_or(0, |all| all.values().filter(|it| is_there(it)).count());
+        contents.add(service, kind, count);
+    }
+    for (cluster, objects) in get(url, "kubernetes")?.as_object().into_iter().flatten() {
+        for object in objects.as_array().into_iter().flatten() {
+            let kind = object["kind"].as_str().unwrap_or("?");
+            if kind != "Event" {
+                contents.add(&format!("cluster {cluster}"), kind, 1);
+            }
+        }
+    }
+    Ok(contents)
+}
+
+/// AWS shows for an hour what is gone.
+fn is_there(document: &Value) -> bool {
+    !matches!(document["state"].as_str(), Some("deleted" | "terminated"))
+}
+
+fn get(url: &str, path: &str) -> Result<Value> {
+    let failed = |why: String| Error::failed("the simulated clouds do not answer").because(why);
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).map_err(|error| failed(error.to_string()))?;
+    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let request = format!("GET /_sandbox/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let mut answer = String::new();
+    stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.read_to_string(&mut answer))
+        .map_err(|error| failed(error.to_string()))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    serde_json::from_str(body).map_err(|error| failed(error.to_string()))
+}
+
+impl Contents {
+    fn add(&mut self, place: &str, kind: &str, count: usize) {
+        if count > 0 {
+            *self.counts.entry(place.to_owned()).or_default().entry(kind.to_owned()).or_default() += count;
+        }
+    }
+
+    /// One line a service or cluster.
+    pub fn lines(&self) -> Vec<String> {
+        if self.counts.is_empty() {
+            return vec!["nothing is in them".to_owned()];
+        }
+        let width = self.counts.keys().map(|place| place.chars().count()).max().unwrap_or(0);
+        let line = |(place, kinds): (&String, &BTreeMap<String, usize>)| {
+            let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            format!("{place:<width$}  {}", kinds.join(", "))
+        };
+        self.counts.iter().map(line).collect()
+    }
+}
