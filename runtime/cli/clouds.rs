@@ -80,10 +80,13 @@ impl Clouds {
     #[cfg(feature = "sandbox")]
     async fn simulated(reach: &Reach, state_folder: &Path, mut endpoints: BTreeMap<String, String>) -> Result<Self> {
         let folder = folder(state_folder);
-        let (serving, served) = if let Some(serving) = serving(&folder) { (serving, None) } else {
+        let (serving, served) = if let Some(serving) = serving(&folder) {
+            (serving, None)
+        } else {
             let (serving, served) = serve(&folder, reach, 0).await?;
             (serving, Some(served))
         };
+        crate::secret::remember(&serving.secret_key);
         endpoints.insert("aws".to_owned(), serving.aws_url.clone());
         endpoints.insert("aws.access_key_id".to_owned(), serving.access_key.clone());
         endpoints.insert("aws.secret_access_key".to_owned(), serving.secret_key.clone());
