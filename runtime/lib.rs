@@ -15,6 +15,8 @@ pub mod cx;
 pub mod engine;
 pub mod error;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod graph;
 pub mod http;
 #[cfg(feature = "k8s")]
