@@ -12,6 +12,7 @@ pub mod aws;
 pub mod bind;
 pub mod cli;
 pub mod cx;
+pub mod debug_log;
 pub mod engine;
 pub mod error;
 pub mod file;

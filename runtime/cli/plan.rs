@@ -14,7 +14,7 @@ use crate::{
         steps::Pass,
     },
     playbook::Diagnostic,
-    report::{Event, Reporter, Silent, json::JsonLines, plan},
+    report::{Event, Reporter, Silent, json::JsonLines, logged::Logged, plan},
 };
 use clap::Args;
 use std::{collections::BTreeSet, sync::Arc};
@@ -88,7 +88,7 @@ impl Planning<'_> {
         let (playbook, host) = session::load(self.script, &self.session.registry, true)?;
         let chosen = session::chosen(&playbook, self.step)?;
         let reporter: Arc<dyn Reporter> =
-            if self.manner.json { Arc::new(JsonLines::new(std::io::stdout())) } else { Arc::new(Silent) };
+            if self.manner.json { Logged::before(JsonLines::new(std::io::stdout())) } else { Logged::before(Silent) };
         let engine = self.session.engine(Wanted {
             mode: Mode::Plan,
             reach: self.reach,

@@ -14,7 +14,7 @@ use crate::{
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
     error::{Error, Result},
     playbook::Playbook,
-    report::{Event, Reporter, Silent, plan},
+    report::{Event, Reporter, Silent, logged::Logged, plan},
     state,
 };
 use clap::Args;
@@ -199,7 +199,7 @@ impl Watching<'_> {
             targets: playbook.targets.clone(),
             playbook_folder: session::folder_of(&self.watch.script.playbook),
             protected_steps: session::protected(&playbook),
-            reporter: Arc::new(Silent),
+            reporter: Logged::before(Silent),
         })?;
         host.set(engine.clone(), &self.session.runtime);
         let handle = self.session.runtime.handle().clone();

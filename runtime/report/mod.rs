@@ -1,6 +1,7 @@
 //! What a run tells the outside: events, and those who hear them.
 
 pub mod json;
+pub mod logged;
 pub mod plan;
 pub mod terminal;
 
