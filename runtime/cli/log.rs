@@ -15,18 +15,14 @@ use tracing::Level;
 /// Variables with credentials that the SDKs read, and that no output may show.
 const CREDENTIALS: [&str; 3] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
-/// What goes into the log.
+/// How much goes into the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogLevel {
-    /// What failed.
+    // Without comments of their own, which would take ten lines in each verb's help.
     Error,
-    /// What may surprise, too.
     Warn,
-    /// Steps and changes, too.
     Info,
-    /// Decisions, calls, retries, records, and what the SDKs do, too.
     Debug,
-    /// Everything of this program, too.
     Trace,
 }
 
@@ -43,7 +39,7 @@ pub struct LogOptions {
         help_heading = "Log"
     )]
     log: Option<PathBuf>,
-    /// How much of it.
+    /// How much of it: failures, surprises, steps and changes, all decisions and calls and what the SDKs do, everything.
     #[arg(
         long,
         value_name = "LEVEL",
