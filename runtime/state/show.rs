@@ -13,13 +13,13 @@ pub fn resources(state: &State) -> Value {
         .in_order()
         .into_iter()
         .map(|resource| {
-            json!({
+            shown(&json!({
                 "address": resource.address,
                 "kind": resource.kind,
                 "name": resource.name,
                 "step": resource.step,
-                "outputs": shown(&resource.outputs),
-            })
+                "outputs": resource.outputs,
+            }))
         })
         .collect()
 }
