@@ -13,9 +13,12 @@ pub mod aws;
 pub mod bind;
 pub mod cli;
 pub mod cx;
+pub mod debug_log;
 pub mod engine;
 pub mod error;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod graph;
 pub mod http;
 #[cfg(feature = "k8s")]

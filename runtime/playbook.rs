@@ -19,6 +19,8 @@ mod duration;
 mod explain;
 mod fault;
 mod functions;
+#[doc(hidden)]
+pub mod fuzzed;
 mod guard;
 mod language;
 mod limits;

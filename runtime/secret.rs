@@ -2,16 +2,32 @@
 //!
 //! [`Secret`] is for the fields of arguments and outputs. It serialises with the secret markers of [`crate::value`],
 //! so the taint follows it into records, scripts and other values. As a last net, every secret ever seen by the process is
-//! remembered by [`hide`], through which all output passes.
+//! remembered by [`hide`], through which all output passes, in every form in which a protocol may carry it ([`forms`]).
+
+mod forms;
 
 use crate::value::{SECRET_CLOSE, SECRET_OPEN, SECRET_SHOWN, shown_text};
+use aho_corasick::{AhoCorasick, MatchKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::RwLock};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 /// Shorter texts are too common to be searched for in all output.
 const SHORTEST_SEARCHED: usize = 6;
-static SEEN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
+static SEEN: RwLock<Seen> = RwLock::new(Seen { secrets: BTreeSet::new(), forms: BTreeSet::new(), finder: None });
+
+/// Every secret of this process.
+struct Seen {
+    secrets: BTreeSet<String>,
+    forms: BTreeSet<String>,
+    /// Finds all forms in one pass over a text; made anew at the first text after a new secret.
+    finder: Option<Arc<AhoCorasick>>,
+}
 
 /// A secret text. `Debug` and `Display` show `<secret>`.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,23 +91,47 @@ pub fn remember(plaintext: &str) {
     if plaintext.len() < SHORTEST_SEARCHED {
         return;
     }
-    let Ok(mut seen) = SEEN.write() else { return };
-    if !seen.contains(plaintext) {
-        seen.insert(plaintext.to_owned());
+    if SEEN.read().unwrap_or_else(PoisonError::into_inner).secrets.contains(plaintext) {
+        return;
+    }
+    let forms = forms::all(plaintext);
+    let mut seen = SEEN.write().unwrap_or_else(PoisonError::into_inner);
+    seen.secrets.insert(plaintext.to_owned());
+    seen.forms.extend(forms.into_iter().filter(|form| form.len() >= SHORTEST_SEARCHED));
+    seen.finder = None;
+}
+
+/// `text` without any secret: marked regions and every remembered plaintext, in any of its forms, become `<secret>`.
+pub fn hide(text: &str) -> String {
+    let text = shown_text(text);
+    match finder() {
+        Some(finder) if finder.is_match(&text) => {
+            let mut hidden = String::with_capacity(text.len());
+            finder.replace_all_with(&text, &mut hidden, |_, _, hidden| {
+                hidden.push_str(SECRET_SHOWN);
+                true
+            });
+            hidden
+        }
+        _ => text,
     }
 }
 
-/// `text` without any secret: marked regions and every remembered plaintext become `<secret>`.
-pub fn hide(text: &str) -> String {
-    let mut text = shown_text(text);
-    let Ok(seen) = SEEN.read() else { return text };
-    // Longest first: a secret may contain another one.
-    let mut found: Vec<&String> = seen.iter().filter(|secret| text.contains(secret.as_str())).collect();
-    found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    for secret in found {
-        text = text.replace(secret.as_str(), SECRET_SHOWN);
+/// Finds the longest form that begins at a place: a secret may contain another one. `None` before the first secret.
+fn finder() -> Option<Arc<AhoCorasick>> {
+    {
+        let seen = SEEN.read().unwrap_or_else(PoisonError::into_inner);
+        if seen.finder.is_some() || seen.forms.is_empty() {
+            return seen.finder.clone();
+        }
     }
-    text
+    let mut seen = SEEN.write().unwrap_or_else(PoisonError::into_inner);
+    if seen.finder.is_none() {
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&seen.forms);
+        // It can only fail for more text than a process can hold.
+        seen.finder = built.ok().map(Arc::new);
+    }
+    seen.finder.clone()
 }
 
 #[cfg(test)]
@@ -111,5 +151,18 @@ mod tests {
     fn hide_finds_unmarked_copies() {
         let secret = Secret::new("correct-horse-battery");
         assert_eq!(hide(&format!("sent {} twice", secret.reveal())), "sent <secret> twice");
+    }
+
+    #[test]
+    fn the_longest_of_two_secrets_is_hidden() {
+        let (short, long) = (Secret::new("tr0mbone-"), Secret::new("tr0mbone-and-viola"));
+        assert_eq!(hide(&format!("{} {}", long.reveal(), short.reveal())), "<secret> <secret>");
+    }
+
+    #[test]
+    fn hide_finds_a_secret_that_json_escaped() {
+        let key = Secret::new("line one of a key\nline \"two\" of a key\n");
+        let line = serde_json::json!({ "go_on": format!("run --set key={}", key.reveal()) }).to_string();
+        assert_eq!(hide(&line), r#"{"go_on":"run --set key=<secret>"}"#);
     }
 }

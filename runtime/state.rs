@@ -15,6 +15,8 @@ mod bucket_test;
 #[cfg(test)]
 mod damage_test;
 mod event;
+#[doc(hidden)]
+pub mod fuzzed;
 mod journal;
 mod keys;
 #[cfg(test)]

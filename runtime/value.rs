@@ -53,23 +53,21 @@ pub fn shown_text(text: &str) -> String {
     if !text.contains([SECRET_OPEN, SECRET_CLOSE, UNKNOWN_OPEN, UNKNOWN_CLOSE]) && !text.contains("\\u{e00") {
         return text.to_owned();
     }
-    let text = match (text.find(SECRET_OPEN), text.find(SECRET_CLOSE)) {
-        (open, Some(close)) if open.is_none_or(|open| close < open) => {
-            format!("{SECRET_SHOWN}{}", &text[close + SECRET_CLOSE.len_utf8()..])
-        }
-        _ => text.to_owned(),
+    let cut = |part: &str| match part.rfind(SECRET_CLOSE) {
+        Some(close) => format!("{SECRET_SHOWN}{}", &part[close + SECRET_CLOSE.len_utf8()..]),
+        None => part.to_owned(),
     };
     let mut out = String::with_capacity(text.len());
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(open) = rest.find(SECRET_OPEN) {
-        out.push_str(&rest[..open]);
+        out.push_str(&cut(&rest[..open]));
         out.push_str(SECRET_SHOWN);
         rest = match rest[open..].find(SECRET_CLOSE) {
             Some(close) => &rest[open + close + SECRET_CLOSE.len_utf8()..],
             None => "",
         };
     }
-    out.push_str(rest);
+    out.push_str(&cut(rest));
     // What a debug format makes of the markers around a secret that was hidden by its plaintext.
     let out = out.replace("\\u{e002}", "").replace("\\u{e003}", "");
     out.replace(UNKNOWN_OPEN, "<").replace(UNKNOWN_CLOSE, ">")
@@ -122,5 +120,7 @@ mod tests {
         assert_eq!(shown_text(&format!("a{SECRET_OPEN}pw")), "a<secret>");
         assert_eq!(shown_text(&format!("pw{SECRET_CLOSE}b")), "<secret>b");
         assert_eq!(shown_text(&format!("w{SECRET_CLOSE}b{SECRET_OPEN}q{SECRET_CLOSE}c")), "<secret>b<secret>c");
+        assert_eq!(shown_text(&format!("a{SECRET_CLOSE}pw{SECRET_CLOSE}b")), "<secret>b");
+        assert_eq!(shown_text(&format!("{SECRET_OPEN}a{SECRET_CLOSE}pw{SECRET_CLOSE}b")), "<secret><secret>b");
     }
 }

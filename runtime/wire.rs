@@ -21,6 +21,8 @@ pub const CRASH_VARIABLE: &str = "GITPOD_PLAY_CRASH_AT";
 tokio::task_local! {
     /// Who asks, for the record of a call.
     pub static ASKED_BY: Asker;
+    /// Which try of the same call this is, for the log.
+    pub static TRY: u32;
 }
 
 /// The step and the resource for which a call is made.
@@ -155,6 +157,7 @@ impl Wire {
     /// Asks to send. An error means that nothing may be sent.
     pub fn begin(&self, service: &str, operation: &str, write: bool) -> Result<Ticket> {
         if write && !self.0.writes_allowed {
+            tracing::warn!(service, operation, "a write was refused: this is a plan");
             return Err(Error::new(
                 Class::Refused,
                 format!("`{service} {operation}` would write, which a plan never does"),
@@ -221,9 +224,10 @@ impl Ticket {
     }
 
     fn note(&mut self, status: &str) {
-        let Some(record) = &self.wire.0.record else { return };
         self.recorded.ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         status.clone_into(&mut self.recorded.status);
+        self.log();
+        let Some(record) = &self.wire.0.record else { return };
         let Ok(mut line) = serde_json::to_string(&self.recorded) else { return };
         line = crate::secret::hide(&line);
         line.push('\n');
@@ -231,6 +235,14 @@ impl Ticket {
             // A record that cannot be written must not fail the call that was made.
             let _ = file.write_all(line.as_bytes());
         }
+    }
+}
+
+impl Ticket {
+    fn log(&self) {
+        let Recorded { service, operation, write, step, resource, status, ms, .. } = &self.recorded;
+        let attempt = TRY.try_with(|attempt| *attempt).unwrap_or(1);
+        tracing::debug!(service, operation, write, status, ms, attempt, step, resource, "call");
     }
 }
 

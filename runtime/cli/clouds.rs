@@ -90,6 +90,7 @@ impl Clouds {
             let (serving, served) = serve(&folder, reach, 0).await?;
             (serving, Some(served))
         };
+        crate::secret::remember(&serving.secret_key);
         endpoints.insert("aws".to_owned(), serving.aws_url.clone());
         endpoints.insert("aws.access_key_id".to_owned(), serving.access_key.clone());
         endpoints.insert("aws.secret_access_key".to_owned(), serving.secret_key.clone());

@@ -14,7 +14,7 @@ use crate::{
     engine::Engine,
     error::{Class, Error},
     playbook::Sources,
-    report::{Event, Reporter, json::JsonLines, terminal::Terminal},
+    report::{Event, Reporter, json::JsonLines, logged::Logged, terminal::Terminal},
     state::{self, Holder},
 };
 use clap::Args;
@@ -61,9 +61,9 @@ impl Destroy {
         let steps: BTreeSet<String> =
             session.log.with(|state| state.resources.values().map(|resource| resource.step.clone()).collect());
         let reporter: Arc<dyn Reporter> = if self.manner.json {
-            Arc::new(JsonLines::new(std::io::stdout()))
+            Logged::before(JsonLines::new(std::io::stdout()))
         } else {
-            Arc::new(Terminal::new(steps.iter().map(String::as_str)))
+            Logged::before(Terminal::new(steps.iter().map(String::as_str)))
         };
         let engine = self.engine(&session, &clouds, Mode::Run, targets.clone(), reporter.clone())?;
         let handle = session.runtime.handle();

@@ -6,6 +6,7 @@ pub mod clouds;
 mod completions;
 mod destroy;
 mod docs;
+mod log;
 pub mod options;
 mod plan;
 mod preflight;
@@ -43,6 +44,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 a mistake in the playb
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    #[command(flatten)]
+    log: log::LogOptions,
 }
 
 #[derive(Subcommand)]
@@ -129,7 +132,20 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mistake) => return usage::tell(&mistake),
     };
-    let outcome = match cli.verb {
+    let outcome = cli.log.begin().map_err(Refusal::from).and_then(|()| carry_out(cli.verb));
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(refusal) => {
+            show(&refusal.0);
+            refusal.exit()
+        }
+    };
+    tracing::info!(?exit, "ended");
+    exit.into()
+}
+
+fn carry_out(verb: Verb) -> Outcome {
+    match verb {
         Verb::Run(verb) => verb.carry_out(),
         Verb::Plan(verb) => verb.carry_out(),
         Verb::Destroy(verb) => verb.carry_out(),
@@ -142,13 +158,6 @@ pub fn main() -> ExitCode {
         Verb::Sandbox(verb) => verb.carry_out(),
         Verb::Docs(verb) => verb.carry_out(),
         Verb::Completions(verb) => verb.carry_out(),
-    };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(refusal) => {
-            show(&refusal.0);
-            refusal.exit().into()
-        }
     }
 }
 
@@ -164,6 +173,7 @@ fn show(diagnostics: &[Diagnostic]) {
             continue;
         }
         let _ = writeln!(out, "{}", diagnostic.render(color).trim_end());
+        tracing::error!("{}", diagnostic.render(false).trim_end());
         match diagnostics[number + 1..].iter().filter(alike).count() {
             0 => {}
             1 => drop(writeln!(out, "  the same at one more place")),

@@ -14,7 +14,7 @@ use crate::{
         steps::Pass,
     },
     playbook::{Diagnostic, Playbook},
-    report::{Event, Reporter, Silent, json::JsonLines, plan},
+    report::{Event, Reporter, Silent, json::JsonLines, logged::Logged, plan},
 };
 use clap::Args;
 use std::{
@@ -103,7 +103,7 @@ impl Planning<'_> {
     /// Reads everything and compares.
     pub fn make(&self) -> Result<Made, Refusal> {
         let reporter: Arc<dyn Reporter> =
-            if self.manner.json { Arc::new(JsonLines::new(std::io::stdout())) } else { Arc::new(Silent) };
+            if self.manner.json { Logged::before(JsonLines::new(std::io::stdout())) } else { Logged::before(Silent) };
         let Passed { playbook, engine, errors } = self.pass(&reporter, false)?;
         if !errors.is_empty() {
             return Err(errors.into_values().collect::<Vec<Diagnostic>>().into());

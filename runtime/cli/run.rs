@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
     error::{Class, Error, pasteable},
     playbook::Playbook,
-    report::{Event, Reporter, Summary, json::JsonLines, terminal::Terminal},
+    report::{Event, Reporter, Summary, json::JsonLines, logged::Logged, terminal::Terminal},
     state::{self, Holder},
 };
 use clap::Args;
@@ -184,9 +184,9 @@ impl Run {
 /// Who hears what happens: a person, or a program.
 pub(super) fn reporter(manner: &Manner, playbook: &Playbook) -> Arc<dyn Reporter> {
     if manner.json {
-        Arc::new(JsonLines::new(std::io::stdout()))
+        Logged::before(JsonLines::new(std::io::stdout()))
     } else {
-        Arc::new(Terminal::new(playbook.steps.iter().map(|step| step.name.as_str())))
+        Logged::before(Terminal::new(playbook.steps.iter().map(|step| step.name.as_str())))
     }
 }
 

@@ -96,7 +96,8 @@ fn serve(folder: &std::path::Path, reach: &Reach, port: u16) -> Outcome {
         let (serving, standing) = Standing::start(folder, reach, port).await?;
         print(&format!("export AWS_ENDPOINT_URL={}", serving.aws_url));
         print(&format!("export AWS_ACCESS_KEY_ID={}", serving.access_key));
-        print(&format!("export AWS_SECRET_ACCESS_KEY={}", serving.secret_key));
+        // It may be in this shell's environment already, and then be hidden from all other output.
+        println!("export AWS_SECRET_ACCESS_KEY={}", serving.secret_key);
         print("export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1");
         for (cluster, file) in standing.kubeconfigs(folder)? {
             print(&format!("export KUBECONFIG={file}  # cluster {cluster}"));

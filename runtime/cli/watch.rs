@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, planned::Verdict, schedule, steps::Pass},
     error::Result,
     playbook::Playbook,
-    report::{Event, Reporter, Silent, ending::counted, plan},
+    report::{Event, Reporter, Silent, ending::counted, logged::Logged, plan},
     state,
 };
 use clap::Args;
@@ -171,7 +171,7 @@ impl Watching<'_> {
             playbook_folder: session::folder_of(&self.watch.script.playbook),
             allow_read: &self.watch.script.allow_read,
             protected_steps: session::protected(&playbook),
-            reporter: Arc::new(Silent),
+            reporter: Logged::before(Silent),
         })?;
         host.set(engine.clone(), &self.session.runtime);
         let handle = self.session.runtime.handle().clone();

@@ -12,6 +12,7 @@ use crate::{
     error::{Class, Error, Result},
     state::{Event, Resource, Status},
     value::{has_unknown, shown},
+    wire::TRY,
 };
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -68,7 +69,11 @@ impl Declared<'_> {
         if has_unknown(&self.args) {
             return Err(Error::failed(format!("`{}` depends on something that is not known", self.address)));
         }
-        let (observed, fresh, verdict) = match self.engine.resource(&self.address) {
+        let record = self.engine.resource(&self.address);
+        self.decided("declared", || {
+            record.as_ref().map_or("no record".to_owned(), |it| format!("recorded as {}", it.status))
+        });
+        let (observed, fresh, verdict) = match record {
             Some(record) => self.by_record(&record).await?,
             None => self.without_record().await?,
         };
@@ -76,6 +81,7 @@ impl Declared<'_> {
         let (observed, verdict) = self.brought_in_line(observed, verdict).await?;
         let observed = self.settled(observed, verdict != Verdict::Keep).await?;
         self.note_ready(&observed).await?;
+        self.decided("converged", || format!("{verdict:?}"));
         if verdict != Verdict::Keep {
             self.engine.note_changed(&self.step, &self.address, verdict);
         }
@@ -132,6 +138,7 @@ impl Declared<'_> {
             return Ok((self.created().await?, true, Verdict::Create));
         };
         let ours = self.is_ours(&found)?;
+        self.decided("found without a record", || format!("ours: {ours}, adopt: {}", self.adopt));
         if !ours && !self.adopt {
             return Err(self.not_ours());
         }
@@ -250,10 +257,11 @@ impl Declared<'_> {
         let mut tries = 0;
         let outputs = loop {
             tries += 1;
-            let error = match self.kind.create(&self.cx, &self.args, token).await {
+            let error = match TRY.scope(tries, self.kind.create(&self.cx, &self.args, token)).await {
                 Ok(outputs) => break outputs,
                 Err(error) => error,
             };
+            self.decided("create failed", || format!("try {tries}, {:?}: {error}", error.class));
             if is_ambiguous(&error)
                 && let Some(found) = self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await?
             {
@@ -310,6 +318,11 @@ impl Declared<'_> {
         kept
     }
 
+    /// Tells the log.
+    fn decided(&self, what: &str, why: impl FnOnce() -> String) {
+        tracing::debug!(step = self.step, resource = self.address, why = why(), "{what}");
+    }
+
     fn protect(&self) -> bool {
         self.engine.permissions.protected_steps.contains(&self.step)
     }
@@ -326,6 +339,7 @@ impl Declared<'_> {
             if changes.is_empty() {
                 return Ok((observed, verdict));
             }
+            self.decided("differs", || told(&changes));
             if changes.iter().any(|change| change.effect == Effect::Replace) {
                 let replaced = self.replaced(&observed, &changes).await?;
                 observed = self.settled(replaced, true).await?;
@@ -366,6 +380,12 @@ impl Declared<'_> {
         self.cx.sleep(Duration::from_secs(2)).await?;
         Ok(self.read(&again).await?.unwrap_or(again))
     }
+}
+
+/// Field by field: what is there, what is wanted, and what it takes.
+fn told(changes: &[Change]) -> String {
+    let one = |it: &Change| format!("{}: {} → {} ({:?})", it.field, shown(&it.old), shown(&it.new), it.effect);
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// A token that no other create has ever had. It is written down before it is used, and never made again for the same create.

@@ -22,6 +22,8 @@ impl Declared<'_> {
             None if known => self.find().await?,
             None => self.find_by_name().await?,
         };
+        let (recorded, found) = (record.is_some(), observed.is_some());
+        tracing::debug!(step = self.step, resource = self.address, recorded, known, found, "looked at for the plan");
         let Some(observed) = observed else { return Ok(self.plan_create(record.as_ref())) };
         if record.is_none() && !self.is_ours(&observed)? {
             // An intent in the log means that a run died between making it and recording it, unless others tagged it.

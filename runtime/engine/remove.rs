@@ -95,6 +95,7 @@ impl Engine {
 
     async fn delete_known(&self, cx: &Cx, kind: Arc<dyn AnyResource>, resource: &Resource) -> Result<()> {
         self.stop_if_cancelled()?;
+        tracing::debug!(step = resource.step, resource = resource.address, status = %resource.status, "to be deleted");
         let gone = Event::Deleted { address: resource.address.clone() };
         let observed = if resource.status == Status::Intended {
             // It may have been made before the process died.

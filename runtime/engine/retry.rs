@@ -3,6 +3,7 @@
 use crate::{
     cx::Cx,
     error::{Class, Error, Result},
+    wire::TRY,
 };
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,7 @@ where
     let mut tried = 0;
     loop {
         tried += 1;
-        let error = match call().await {
+        let error = match TRY.scope(tried, call()).await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
@@ -76,6 +77,8 @@ where
             Class::InUse => policy.in_use_passes && within(IN_USE_WINDOW),
             _ => false,
         };
+        let (step, resource) = (&*cx.step, &*cx.address);
+        tracing::debug!(step, resource, tried, again, class = ?error.class, code = error.code, %error, "a call failed");
         if !again || cx.run.cancel.is_cancelled() {
             return Err(error);
         }

@@ -84,8 +84,6 @@ impl<T: Send> Drop for Deep<T> {
 /// After this the declarations of a playbook count as endless.
 const LONGEST_LOAD: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// After this without a call of a binding a step counts as endless.
-
 /// Why a script was stopped from outside. Travels as the token of a termination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {

@@ -2,6 +2,7 @@
 
 pub mod ending;
 pub mod json;
+pub mod logged;
 pub mod plan;
 pub mod terminal;
 

@@ -138,6 +138,8 @@ impl Journal {
         drop(state);
         self.head = number;
         self.tenure.renew(begun, self.timing);
+        let names = || events.iter().map(Event::name).collect::<Vec<_>>().join(", ");
+        tracing::debug!(stack = self.store.stack(), number, events = names(), "recorded");
         Ok(())
     }
 

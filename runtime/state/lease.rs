@@ -111,12 +111,14 @@ impl Tenure {
     pub fn lose(&self, why: Error) {
         let mut standing = self.lock();
         if !matches!(*standing, Standing::Lost(_)) {
+            tracing::warn!(stack = self.stack, %why, "lost the lease");
             *standing = Standing::Lost(why);
         }
     }
 
     /// It was given back; another one may be acquired.
     pub fn end(&self) {
+        tracing::debug!(stack = self.stack, "holds no lease");
         *self.lock() = Standing::Never;
     }
 

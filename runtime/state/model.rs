@@ -53,7 +53,8 @@ pub enum StepStatus {
 /// What is known about a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepState {
-    /// What it returned when it last ended well, whatever happened since.
+    /// What it returned when it last ended well, whatever happened since. Null is an output, too.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
     pub outputs: Option<Value>,
     /// What it got when it was last started.
     pub inputs: Value,
@@ -177,7 +178,24 @@ pub struct State {
     pub next_order: u64,
 }
 
+/// A field that stands there, be it null.
+fn there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 impl State {
+    /// The state in the body of a snapshot.
+    pub fn read(body: Value) -> serde_json::Result<Self> {
+        let mut state: Self = serde_json::from_value(body)?;
+        for step in state.steps.values_mut() {
+            // Former versions wrote null for a step that never ended well.
+            if step.input_digest.is_none() && step.outputs == Some(Value::Null) {
+                step.outputs = None;
+            }
+        }
+        Ok(state)
+    }
+
     /// What the action of that step left behind.
     pub fn action(&self, step: &str, binding: &str, key: &str) -> Option<&ActionState> {
         self.actions.get(step)?.get(&Self::action_key(binding, key))

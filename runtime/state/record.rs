@@ -47,8 +47,13 @@ pub fn encode(document: &Document) -> String {
     // A `Document` has string keys only, so that it always is JSON.
     let mut text = serde_json::to_string(document).unwrap_or_default();
     text.pop();
-    let sum = digest(&text);
-    let _ = write!(text, "{SEAL}{sum}{END}");
+    sealed(&text)
+}
+
+/// `covered`, and the checksum of it.
+pub(super) fn sealed(covered: &str) -> String {
+    let mut text = covered.to_owned();
+    let _ = write!(text, "{SEAL}{}{END}", digest(covered));
     text
 }
 

@@ -16,13 +16,13 @@ pub fn resources(state: &State, wanted: &str) -> Value {
     named(state, wanted)
         .into_iter()
         .map(|resource| {
-            json!({
+            shown(&json!({
                 "address": resource.address,
                 "kind": resource.kind,
                 "name": resource.name,
                 "step": resource.step,
-                "outputs": shown(&resource.outputs),
-            })
+                "outputs": resource.outputs,
+            }))
         })
         .collect()
 }

@@ -158,12 +158,12 @@ pub struct Volume {
 }
 
 /// What shall go wrong with one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Wait this long, then handle the request.
     Delay(Duration),
-    /// Answer with this status instead of handling the request.
-    Refuse(u16),
+    /// Answer with this status and message instead of handling the request.
+    Refuse(u16, String),
     /// Close the connection instead of handling the request.
     Drop,
     /// Handle the request, then close the connection instead of answering.

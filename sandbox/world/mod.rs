@@ -260,7 +260,7 @@ fn fault_of(action: &FaultAction) -> (Option<Fault>, u16) {
             "TooManyRequests" => 429,
             _ => error.status(),
         };
-        return (Some(Fault::Refuse(status)), status);
+        return (Some(Fault::Refuse(status, error.message().to_owned())), status);
     }
     (action.delay_ms.map(|ms| Fault::Delay(Duration::from_millis(ms))), 200)
 }

@@ -1,9 +1,9 @@
 //! A folder to run the program in, and what it left there.
 
 pub mod hand;
-pub mod servers;
-
+pub mod leaks;
 pub mod plain;
+pub mod servers;
 pub mod world;
 
 use serde_json::Value;
@@ -68,7 +68,9 @@ impl Place {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gitpod-play"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "GITPOD_PLAY_STATE"] {
+        let ours = ["GITPOD_PLAY_STATE", "GITPOD_PLAY_LOG", "GITPOD_PLAY_LOG_LEVEL"];
+        for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"].into_iter().chain(ours)
+        {
             command.env_remove(name);
         }
         command.env("HOME", self.path().join("home")).env("XDG_CONFIG_HOME", self.path().join("home/.config"));

@@ -16,7 +16,7 @@ pub struct SettingsLayer {
     pub values: Value,
     /// Line and column of each key, by dotted path.
     pub positions: BTreeMap<String, (usize, usize)>,
-    /// The text of the file, for excerpts.
+    /// The text of the file for excerpts: its keys, without values. Nobody knows which of them are secret.
     pub source: Option<Arc<str>>,
     /// The values are words of the command line, still to be read as the default's type.
     pub untyped: bool,
@@ -46,9 +46,10 @@ impl SettingsLayer {
         }
         let source: Arc<str> = text.into();
         let extension = name.rsplit('.').next().unwrap_or_default().to_lowercase();
+        let excerpts = keys_only(text);
         let (values, positions) = match extension.as_str() {
-            "toml" => toml(name, &source)?,
-            "yaml" | "yml" | "json" => yaml(name, &source)?,
+            "toml" => toml(name, &source, &excerpts)?,
+            "yaml" | "yml" | "json" => yaml(name, &source, &excerpts)?,
             _ => {
                 let wrong = Diagnostic::usage(format!("settings file `{name}` is of no known kind"));
                 return Err(wrong.hint("name it `.yaml` or `.toml`"));
@@ -56,15 +57,21 @@ impl SettingsLayer {
         };
         if !values.is_object() {
             let wrong = Diagnostic::usage(format!("settings file `{name}` holds no map of settings"));
-            return Err(wrong.at(Position::new(name, 1, 0), Some(source)).hint("write `name: value` lines"));
+            return Err(wrong.at(Position::new(name, 1, 0), Some(excerpts)).hint("write `name: value` lines"));
         }
-        Ok(Self { origin: name.to_owned(), values, positions, source: Some(source), untyped: false })
+        Ok(Self { origin: name.to_owned(), values, positions, source: Some(excerpts), untyped: false })
     }
 
     /// Reads `a.b=c`. What the value means is decided by the default's type.
     pub fn from_set(text: &str) -> Result<Self, Diagnostic> {
-        let wrong = || Diagnostic::usage(format!("`--set {text}` is no setting")).hint("write `--set name.part=value`");
-        let (path, value) = text.split_once('=').ok_or_else(wrong)?;
+        let (path, value) = text.split_once('=').unwrap_or((text, ""));
+        // The value may be a secret.
+        let shown = if text.contains('=') { format!("{path}=…") } else { path.to_owned() };
+        let wrong =
+            || Diagnostic::usage(format!("`--set {shown}` is no setting")).hint("write `--set name.part=value`");
+        if !text.contains('=') {
+            return Err(wrong());
+        }
         let parts: Vec<&str> = path.trim().split('.').collect();
         if parts.iter().any(|part| part.is_empty()) || parts.len() > 16 {
             return Err(wrong());
@@ -97,11 +104,22 @@ impl SettingsLayer {
 
 type Read = (Value, BTreeMap<String, (usize, usize)>);
 
-fn yaml(name: &str, source: &Arc<str>) -> Result<Read, Diagnostic> {
+/// Each line of `text` up to its first `:` or `=`.
+fn keys_only(text: &str) -> Arc<str> {
+    let line = |line: &str| match line.find([':', '=']) {
+        Some(at) if line[at + 1..].trim().is_empty() => line.to_owned(),
+        Some(at) => format!("{} …", &line[..=at]),
+        None if line.trim().is_empty() || line.trim_start().starts_with(['#', '[']) => line.to_owned(),
+        None => format!("{}…", &line[..line.len() - line.trim_start().len()]),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n").into()
+}
+
+fn yaml(name: &str, source: &Arc<str>, excerpts: &Arc<str>) -> Result<Read, Diagnostic> {
     let value: Value = serde_norway::from_str(source).map_err(|mistake| {
         let wrong = Diagnostic::usage(format!("settings file `{name}` is no valid YAML")).because(mistake.to_string());
         match mistake.location() {
-            Some(place) => wrong.at(Position::new(name, place.line(), place.column()), Some(source.clone())),
+            Some(place) => wrong.at(Position::new(name, place.line(), place.column()), Some(excerpts.clone())),
             None => wrong,
         }
     })?;
@@ -130,14 +148,14 @@ fn yaml_places(text: &str) -> BTreeMap<String, (usize, usize)> {
     places
 }
 
-fn toml(name: &str, source: &Arc<str>) -> Result<Read, Diagnostic> {
+fn toml(name: &str, source: &Arc<str>, excerpts: &Arc<str>) -> Result<Read, Diagnostic> {
     let wrong = |mistake: &toml::de::Error| {
         let refused = Diagnostic::usage(format!("settings file `{name}` is no valid TOML"));
         let refused = refused.because(mistake.message().to_owned());
         match mistake.span() {
             Some(span) => {
                 let (line, column) = line_and_column(source, span.start);
-                refused.at(Position::new(name, line, column), Some(source.clone()))
+                refused.at(Position::new(name, line, column), Some(excerpts.clone()))
             }
             None => refused,
         }

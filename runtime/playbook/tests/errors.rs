@@ -203,12 +203,12 @@ fn wrong_settings_are_all_shown() {
 error: setting `a.b` does not fit: a whole number is wanted, not `\"x\"`
   --> x.yaml:2:3
    |
- 2 |   b: x
+ 2 |   b: …
    |   ^
 error: there is no setting `a.c`
   --> x.yaml:3:3
    |
- 3 |   c: 1
+ 3 |   c: …
    |   ^
 hint: did you mean `a.b`?
 error: there is no setting `q`

@@ -108,7 +108,7 @@ impl Journal {
 
     fn read_snapshot(&self, bytes: &[u8], number: u64) -> Result<State> {
         let document = record::decode(bytes, number).map_err(|flaw| self.flawed(Sort::Snapshot, number, &flaw))?;
-        serde_json::from_value(self.keys.open(document.body)?)
+        State::read(self.keys.open(document.body)?)
             .map_err(|mistake| self.damaged(Sort::Snapshot, number, &mistake.to_string()))
     }
 

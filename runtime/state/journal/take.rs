@@ -62,6 +62,7 @@ impl Journal {
             }
             self.note_takeover(former.as_ref());
             self.accept(number, &events, begun)?;
+            tracing::info!(stack = self.store.stack(), epoch, "took the lease");
             return Ok(epoch);
         }
         Err(Error::new(Class::Conflict, format!("stack `{}` is being taken by others", self.store.stack()))

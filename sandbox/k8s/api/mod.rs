@@ -35,24 +35,26 @@ pub async fn answer(cluster: &Arc<Cluster>, parts: Parts, path: String, body: By
         return Some(reply::refusal(&error));
     }
     let fault = cluster.cloud().fault(&cluster.name, call.method.as_str(), &call.path);
+    let loses_reply = fault == Some(Fault::LoseReply);
     match fault {
         Some(Fault::Drop) => return None,
-        Some(Fault::Refuse(code)) => return Some(reply::refusal(&injected(code))),
+        Some(Fault::Refuse(code, message)) => return Some(reply::refusal(&injected(code, message))),
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(Fault::LoseReply) | None => {}
     }
     let reply = route(cluster, &call).unwrap_or_else(|e| reply::refusal(&e));
-    (fault != Some(Fault::LoseReply)).then_some(reply)
+    (!loses_reply).then_some(reply)
 }
 
-fn injected(code: u16) -> ApiError {
+fn injected(code: u16, message: String) -> ApiError {
     let reason = match code {
+        400 => "BadRequest",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",
         504 => "Timeout",
         _ => "InternalError",
     };
-    let mut error = ApiError::new(code, reason, "injected fault");
+    let mut error = ApiError::new(code, reason, message);
     error.details = json!({"retryAfterSeconds": 1});
     error
 }

@@ -128,11 +128,11 @@ async fn faults_are_met_before_and_after_the_work() {
     world.set_cloud(cloud.clone());
     let path = "/api/v1/namespaces/default/configmaps";
     let body = |n: &str| json!({"metadata": {"name": n}});
-    *cloud.fault.lock().unwrap() = Some(Fault::Refuse(503));
+    *cloud.fault.lock().unwrap() = Some(Fault::Refuse(503, "not now".to_owned()));
     let (status, _) = client.call("POST", path, "application/json", &body("a")).await;
     assert_eq!(status, 503);
     for (fault, name, there) in [(Fault::Drop, "b", false), (Fault::LoseReply, "c", true)] {
-        *cloud.fault.lock().unwrap() = Some(fault);
+        *cloud.fault.lock().unwrap() = Some(fault.clone());
         let reply = client.send("POST", path, "application/json", &body(name).to_string()).await;
         assert!(reply.is_none(), "{fault:?} answers nothing");
         let found = client.get(&format!("{path}/{name}")).await;
