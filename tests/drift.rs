@@ -44,7 +44,7 @@ fn assert_planned(plan: &str, address: &str, wanted: &[&str]) {
 fn put_back(world: &World, args: &[&str], before: &[String], wanted: &[(&str, &[&str])]) {
     let drifted = world.objects();
     world.admin("DELETE", "calls", "");
-    let plan = play_ok(world, &[&["plan", AWS], args].concat());
+    let plan = play_ok(world, &[&["plan", AWS, "--verbose"], args].concat());
     for (address, lines) in wanted {
         assert_planned(&plan.stdout, address, lines);
     }
@@ -168,7 +168,7 @@ fn what_was_deleted_by_hand_is_made_again() {
         "k8s::object/ClusterRole.rbac.authorization.k8s.io/cluster-autoscaler",
         "k8s::object/cert-manager/Deployment.apps/cert-manager-webhook",
     ];
-    let plan = play_ok(&world, &["plan", AWS]);
+    let plan = play_ok(&world, &["plan", AWS, "--verbose"]);
     for address in addresses {
         assert_planned(&plan.stdout, address, &[&created(address), "note: was deleted by someone else"]);
     }
@@ -199,21 +199,21 @@ fn a_subnet_and_a_zone_that_are_gone_are_made_again() {
     let id = association.route_table_association_id().expect("an id").to_owned();
     hand.does(hand.ec2.disassociate_route_table().association_id(id).send());
     hand.does(hand.ec2.delete_subnet().subnet_id(&subnet).send());
-    let plan = play_ok(&world, &["plan", AWS, "--step", "network"]);
+    let plan = play_ok(&world, &["plan", AWS, "--verbose", "--step", "network"]);
     assert_planned(&plan.stdout, "aws::ec2::subnet/gitpod-private-2", &["+ aws::ec2::subnet/gitpod-private-2"]);
     assert_planned(
         &plan.stdout,
         "aws::ec2::route_table/gitpod-private-2",
         &["~ aws::ec2::route_table/gitpod-private-2"],
     );
-    play_ok(&world, &["run", AWS, "--yes", "--step", "network"]);
+    play_ok(&world, &["run", AWS, "--yes", "--verbose", "--step", "network"]);
     assert_eq!(differences(&before, &world.objects()), Vec::<String>::new());
 
     let zones = hand.does(hand.route53.list_hosted_zones().send());
     hand.does(hand.route53.delete_hosted_zone().id(zones.hosted_zones()[0].id()).send());
-    let plan = play_ok(&world, &["plan", AWS, "--step", "dns_zone"]);
+    let plan = play_ok(&world, &["plan", AWS, "--verbose", "--step", "dns_zone"]);
     assert_planned(&plan.stdout, "aws::route53::zone/gitpod.example.com", &["+ aws::route53::zone/gitpod.example.com"]);
-    play_ok(&world, &["run", AWS, "--yes", "--step", "dns_zone"]);
+    play_ok(&world, &["run", AWS, "--yes", "--verbose", "--step", "dns_zone"]);
     assert_eq!(differences(&before, &world.objects()), Vec::<String>::new());
     play_ok(&world, &["run", AWS, "--yes", "--step", "dns_zone", "--record", "again.jsonl"]);
     assert_eq!(writes(&world.place.calls("again.jsonl")), Vec::<String>::new());
@@ -226,7 +226,7 @@ fn a_namespace_that_is_gone_is_made_again_with_all_in_it() {
     play_ok(&world, &["run", AWS, "--yes"]);
     let hand = Hand::of(&world);
     hand.deletes(NAMESPACES, "", "gitpod");
-    let plan = play_ok(&world, &["plan", AWS]);
+    let plan = play_ok(&world, &["plan", AWS, "--verbose"]);
     assert_planned(&plan.stdout, "k8s::object/Namespace/gitpod", &["+ k8s::object/Namespace/gitpod"]);
     play_ok(&world, &["run", AWS, "--yes"]);
     let settled = play_ok(&world, &["plan", AWS, "--detailed-exitcode"]);

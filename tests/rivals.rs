@@ -200,7 +200,7 @@ fn what_a_plan_does_not_know_never_reaches_a_cloud() {
     }
     // A script that tries: what a step gives away in a plan is not there in a run.
     world.place.write("p.rhai", &format!("{NET}step(\"v\", || aws::ec2::vpc(#{{ name: \"v\", cidr: \"10.0.0.0/16\" }}));\nstep(\"k\", |v| kept::value(#{{ name: \"k\", value: `in ${{v.id}} of ${{v}}` }}));\nstep(\"f\", |k| file::write(#{{ name: \"f.txt\", content: k.value }}));\n"));
-    assert!(play_ok(&world, &["plan", "p.rhai"]).stdout.contains("<vpc.v.id>"));
+    assert!(play_ok(&world, &["plan", "p.rhai", "--verbose"]).stdout.contains("<vpc.v.id>"));
     play_ok(&world, &["run", "p.rhai", "--yes"]);
     let file = world.place.read(".gitpod-play/p/f.txt");
     assert!(file.contains("in vpc-") && !file.contains('<') && !file.contains('\u{e000}'), "{file}");

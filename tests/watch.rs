@@ -246,3 +246,23 @@ fn a_new_file_that_wins_over_a_built_in_one_is_seen() {
     watching.rests(|| drop(place.write("std/gitpod.rhai", &format!("// Ours.\n{own}"))));
     assert_eq!(watching.ran(|| std::fs::remove_file(place.path().join("std/gitpod.rhai")).unwrap()), ["a"]);
 }
+
+#[test]
+fn the_digest_of_a_steps_code_is_the_same_in_every_process() {
+    let place = Place::new();
+    let names = ["one", "two", "three", "four", "five", "six"];
+    let functions: String = names.iter().map(|name| format!("fn {name}(x) {{ x + \"{name}\" }}\n")).collect();
+    let cases: String = names.iter().map(|name| format!("\"{name}\" => {name}(x), ")).collect();
+    let script =
+        format!("{functions}fn chosen(x) {{ switch x {{ {cases} _ => x }} }}\nstep(\"a\", || chosen(\"one\"));\n");
+    place.write("p.rhai", &script);
+    for _ in 0..4 {
+        place.play_ok(&["run", "p.rhai"]);
+    }
+    let log = std::fs::read_dir(place.path().join(".gitpod-play/p/log")).expect("the log");
+    let records = log.map(|entry| std::fs::read_to_string(entry.expect("a record").path()).expect("text"));
+    let codes: Vec<String> =
+        records.filter_map(|record| Some(record.split_once("\"code\":\"")?.1.split('"').next()?.to_owned())).collect();
+    assert_eq!(codes.len(), 4, "each run began the step");
+    assert!(codes.iter().all(|code| *code == codes[0]), "{codes:?}");
+}

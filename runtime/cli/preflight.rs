@@ -1,9 +1,10 @@
 //! What can be known to be wrong before a run writes anything.
 //!
 //! A run on live clouds shows its plan first. On simulated ones nobody is asked, so a plan is made in silence, and only when
-//! something is to be done: a step that is as the log has it was looked at before.
+//! something is to be done: a step that is as the log has it was looked at before, and so was everything when the last run
+//! wanted the same and only goes on now.
 
-use super::{Refusal, plan::Planning, stale};
+use super::{Refusal, plan::Planning, run::wanted_digest, stale};
 use crate::{
     engine::{planned::Planned, steps::all_needs},
     error::{Class, Error},
@@ -18,7 +19,10 @@ use std::{
 /// Errors that a run of `chosen` would end with in any case.
 pub(super) fn refusals(planning: &Planning<'_>, playbook: &Playbook, chosen: &BTreeSet<String>) -> Result<(), Refusal> {
     let stale = stale::steps(&planning.session.log, playbook);
-    if stale.is_disjoint(chosen) {
+    let last = planning.session.log.history().pop();
+    let goes_on =
+        last.is_some_and(|it| it.verb == "run" && it.settings_digest == wanted_digest(playbook, planning.step));
+    if goes_on || stale.is_disjoint(chosen) {
         return Ok(());
     }
     let silent: Arc<dyn Reporter> = Arc::new(Silent);

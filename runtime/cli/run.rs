@@ -88,6 +88,7 @@ impl Run {
             &self.script.playbook,
             &playbook,
             &clouds,
+            self.step.as_deref(),
         )]))?;
         reporter.hear(&Event::RunStarted {
             verb: "run".to_owned(),
@@ -203,6 +204,7 @@ pub(super) fn started(
     name: &str,
     playbook: &Playbook,
     clouds: &Clouds,
+    step: Option<&str>,
 ) -> state::Event {
     let mut targets: serde_json::Map<String, serde_json::Value> = session.targets(playbook).into_iter().collect();
     targets.insert("target".to_owned(), clouds.target.clone().into());
@@ -212,16 +214,19 @@ pub(super) fn started(
         verb: verb.to_owned(),
         playbook: name.to_owned(),
         targets: serde_json::Value::Object(targets),
-        settings_digest: settings_digest(playbook),
+        settings_digest: wanted_digest(playbook, step),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: holder.host,
         user: holder.user,
     }
 }
 
-fn settings_digest(playbook: &Playbook) -> String {
-    let all = playbook.settings.entries.iter().map(|it| (it.path.clone(), it.value.clone())).collect();
-    crate::engine::steps::digest(&all)
+/// Stands for everything that a run of `playbook`, or of one step and its needs, is to make.
+pub(super) fn wanted_digest(playbook: &Playbook, step: Option<&str>) -> String {
+    let settings = playbook.settings.entries.iter().map(|it| (format!("setting {}", it.path), it.value.clone()));
+    let code = playbook.steps.iter().map(|it| (format!("step {}", it.name), playbook.code_digest(&it.name).into()));
+    let chosen = step.map(|step| ("--step".to_owned(), step.into()));
+    crate::engine::steps::digest(&settings.chain(code).chain(chosen).collect())
 }
 
 pub(super) fn exit_of(outcome: &schedule::Outcome, interrupted: bool) -> Exit {

@@ -111,6 +111,7 @@ impl Watching<'_> {
             &self.watch.script.playbook,
             playbook,
             self.clouds,
+            None,
         )]))?;
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
         let mut outcome = pass.run();

@@ -93,7 +93,11 @@ impl Reached<'_> {
         }
     }
 
+    /// Everything that was named. It is put into the order of its names: the cases of a `switch` come in another one in each
+    /// process.
     fn rest(&mut self) {
+        let begin = std::mem::take(&mut self.text);
+        let mut pieces = BTreeSet::new();
         while let Some((unit, named)) = self.todo.pop() {
             match named {
                 Named::Function(number) => {
@@ -115,7 +119,10 @@ impl Reached<'_> {
                     }
                 }
             }
+            pieces.insert((unit.id.clone(), std::mem::take(&mut self.text)));
         }
+        self.text = begin;
+        self.text.extend(pieces.into_iter().map(|(_, text)| text));
     }
 
     fn function(&mut self, unit: &Arc<Unit>, number: usize, depth: usize) {

@@ -76,7 +76,7 @@ pub enum Event {
         playbook: String,
         /// The clouds it talks to: account, region, endpoint.
         targets: Value,
-        /// Digest of all settings.
+        /// Digest of all settings and of the code of all steps.
         settings_digest: String,
         /// Version of this program.
         version: String,

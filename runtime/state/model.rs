@@ -116,7 +116,7 @@ pub struct RunSummary {
     pub verb: String,
     /// The playbook, as it was named.
     pub playbook: String,
-    /// Digest of all settings.
+    /// Digest of all settings and of the code of all steps.
     pub settings_digest: String,
     /// Version of the program.
     pub version: String,
