@@ -142,10 +142,12 @@ fn create(cx: &mut Cx<'_>) -> Outcome {
 
 fn describe(cx: &mut Cx<'_>) -> Outcome {
     let mut all = cx.tx.select("sg", |_| true);
+    let rules = rule::by_group(&cx.tx);
     for group in &mut all {
-        let id = text(group, "groupId").to_owned();
-        group["ipPermissions"] = rule::permissions(&cx.tx, &id, false);
-        group["ipPermissionsEgress"] = rule::permissions(&cx.tx, &id, true);
+        let of_group = rules.get(text(group, "groupId")).map(Vec::as_slice).unwrap_or_default();
+        let (ingress, egress) = (rule::permissions(of_group, false), rule::permissions(of_group, true));
+        group["ipPermissions"] = ingress;
+        group["ipPermissionsEgress"] = egress;
     }
     let names = cx.p.list("GroupName");
     if !names.is_empty() {

@@ -1,6 +1,8 @@
 //! Rules of security groups. A document is one rule as `DescribeSecurityGroupRules` shows it; the grouped form of
 //! `DescribeSecurityGroups` is made from them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::security_group::Owner;
@@ -269,11 +271,20 @@ fn modify(cx: &mut Cx<'_>) -> Outcome {
     cx.ec2_done()
 }
 
-/// The rules of a group in the grouped form: one entry per protocol and port range.
-pub(super) fn permissions(tx: &Tx<'_>, group: &str, egress: bool) -> Value {
-    let mut entries: Vec<Value> = Vec::new();
+/// All rules by the group that they belong to.
+pub(super) fn by_group<'a>(tx: &'a Tx<'_>) -> BTreeMap<&'a str, Vec<&'a Value>> {
+    let mut groups: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for (_, rule) in tx.scan("sgr") {
-        if rule["groupId"] != *group || rule["isEgress"] != json!(egress) {
+        groups.entry(rule["groupId"].as_str().unwrap_or_default()).or_default().push(rule);
+    }
+    groups
+}
+
+/// The rules of a group in the grouped form: one entry per protocol and port range.
+pub(super) fn permissions(rules: &[&Value], egress: bool) -> Value {
+    let mut entries: Vec<Value> = Vec::new();
+    for rule in rules {
+        if rule["isEgress"] != json!(egress) {
             continue;
         }
         let key = ["ipProtocol", "fromPort", "toPort"];
