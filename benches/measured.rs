@@ -10,6 +10,8 @@ use std::{
 /// How often the memory of a process is looked at. What counts is the kernel's own high-water mark, so that only a peak in
 /// the last moment could be missed.
 const LOOK: Duration = Duration::from_millis(2);
+/// How long a process may take.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// How long a process took, and the most memory that it held.
 pub struct Measured {
@@ -40,6 +42,11 @@ impl Measured {
             peak_kib = high_water_kib(&status).unwrap_or(0).max(peak_kib);
             if let Some(ended) = child.try_wait().expect("the process can be waited for") {
                 break ended;
+            }
+            if began.elapsed() > LIMIT {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("not ended after {} s: {command:?}", LIMIT.as_secs());
             }
             std::thread::sleep(LOOK);
         };
