@@ -11,7 +11,7 @@ use crate::{
     },
     bind::{Change, Ownership, Resource, compare},
     cx::Cx,
-    error::{Error, Result},
+    error::{Class, Error, Result},
     value::revealed,
 };
 use async_trait::async_trait;
@@ -147,13 +147,13 @@ impl Resource for Zone {
             // The same reference again: this is the zone that it made.
             Err(error) if error.code.as_deref() == Some("HostedZoneAlreadyExists") => {
                 let zones = named(r53, &args.name).await?;
-                zones.into_iter().find(|zone| zone.caller_reference() == reference).ok_or(error)?
+                zones.into_iter().find(|zone| zone.caller_reference() == reference).ok_or_else(|| unseen(&args.name))?
             }
             Err(error) => return Err(error),
         };
         let id = plain_id(zone.id()).to_owned();
         set_tags(r53, &id, &cx.tags(&args.tags)).await?;
-        let made = observe(cx, &id).await?.ok_or_else(|| absent("the zone"))?;
+        let made = observe(cx, &id).await?.ok_or_else(|| unseen(&args.name))?;
         Ok(ZoneObserved { empty_on_delete: args.empty_on_delete.unwrap_or(false), ..made })
     }
 
@@ -225,6 +225,11 @@ async fn set_tags(r53: &Client, id: &str, tags: &BTreeMap<String, String>) -> Re
     let change = r53.change_tags_for_resource().resource_type(TagResourceType::Hostedzone).resource_id(id);
     change.set_add_tags(Some(tags)).send().await?;
     Ok(())
+}
+
+/// What was just made may be unseen for a moment: the create is made again, with the same reference, and finds it.
+fn unseen(name: &str) -> Error {
+    Error::new(Class::NotFound, format!("zone `{name}` was made and is not seen yet"))
 }
 
 /// The zone with this id.
