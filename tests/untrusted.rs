@@ -137,7 +137,7 @@ fn programs_are_not_run() {
         let code = format!("process::run(#{{ program: \"echo\", env: #{{ {name}: \"./evil.so\" }} }})");
         let fork = Fork::new(&format!("step(\"a\", || {code});"));
         let refused = fork.play("run", &["--allow-run".to_owned(), "echo".to_owned()]);
-        assert!(refused.code == 1 && refused.stderr.contains(name), "{}", refused.stderr);
+        assert!(refused.code == 2 && refused.stderr.contains(name), "{}", refused.stderr);
     }
     let flood = "step(\"a\", || process::run(#{ program: \"yes\" }).stdout.len());";
     let refused = Fork::new(flood).play("run", &["--allow-run".to_owned(), "yes".to_owned()]);
@@ -281,7 +281,7 @@ fn a_made_up_cluster_gets_no_token() {
             "target(\"aws\", #{{ region: \"eu-west-1\" }});\nstep(\"a\", || k8s::get(#{{ cluster: #{{ name: \"c\", endpoint: \"{endpoint}\", certificate_authority: \"{kubeconfig}\" }}, api_version: \"v1\", kind: \"Secret\", namespace: \"x\", name: \"y\" }}));"
         ));
         let refused = place.play(&["run", "p.rhai", "--yes"], &[]);
-        assert_eq!(refused.code, 1, "{endpoint}: {}", refused.stderr);
+        assert_eq!(refused.code, 2, "{endpoint}: {}", refused.stderr);
         assert!(
             refused.stderr.contains("add `--allow-net ") && refused.stderr.contains("p.rhai:2:"),
             "{}",
