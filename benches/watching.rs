@@ -12,7 +12,7 @@ use std::{
 };
 
 const EDITS: usize = 15;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// A line of the shipped playbook, and what the edits make of it.
 const LINE: &str = r#"step("storage", |account| buckets::storage(cfg, account));"#;
 

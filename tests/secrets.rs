@@ -285,7 +285,7 @@ fn rotating_the_recipients_encrypts_every_secret_anew() {
     let sealed_before = sealed(&log);
     assert!(!sealed_before.is_empty(), "the secret is in the log");
     let theirs = age::x25519::Identity::generate();
-    let file = place.write("theirs.txt", &age::secrecy::ExposeSecret::expose_secret(&theirs.to_string()));
+    let file = place.write("theirs.txt", age::secrecy::ExposeSecret::expose_secret(&theirs.to_string()));
     place.play_ok(&["state", "rotate", &theirs.to_public().to_string()]);
     let after: String = files(&place.path().join(".gitpod-play/p"))
         .iter()

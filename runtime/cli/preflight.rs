@@ -4,7 +4,7 @@
 //! something is to be done: a step that is as the log has it was looked at before, and so was everything when the last run
 //! wanted the same and only goes on now.
 
-use super::{Refusal, plan::Planning, run::wanted_digest, stale};
+use super::{Refusal, plan::Planning, stale};
 use crate::{
     engine::{planned::Planned, steps::all_needs},
     error::{Class, Error},
@@ -17,12 +17,17 @@ use std::{
 };
 
 /// Errors that a run of `chosen` would end with in any case.
-pub(super) fn refusals(planning: &Planning<'_>, playbook: &Playbook, chosen: &BTreeSet<String>) -> Result<(), Refusal> {
-    let stale = stale::steps(&planning.session.log, playbook);
-    let last = planning.session.log.history().pop();
+/// `wanted` is the digest of what it is to make.
+pub(super) fn refusals(
+    planning: &Planning<'_>,
+    playbook: &Playbook,
+    chosen: &BTreeSet<String>,
+    wanted: &str,
+) -> Result<(), Refusal> {
+    let log = &planning.session.log;
     let goes_on =
-        last.is_some_and(|it| it.verb == "run" && it.settings_digest == wanted_digest(playbook, planning.step));
-    if goes_on || stale.is_disjoint(chosen) {
+        log.with(|state| state.runs.last().is_some_and(|it| it.verb == "run" && it.settings_digest == wanted));
+    if goes_on || stale::steps(log, playbook).is_disjoint(chosen) {
         return Ok(());
     }
     let silent: Arc<dyn Reporter> = Arc::new(Silent);

@@ -56,10 +56,11 @@ impl Run {
         let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
+        let wanted = wanted_digest(&playbook, self.step.as_deref());
         let agreed = if clouds.is_live() {
             self.agreed_to_plan(&session, &clouds)
         } else {
-            preflight::refusals(&self.planning(&session, &clouds), &playbook, &chosen).map(|()| true)
+            preflight::refusals(&self.planning(&session, &clouds), &playbook, &chosen, &wanted).map(|()| true)
         };
         if !matches!(agreed, Ok(true)) {
             let _ = session.runtime.block_on(session.log.release(lease));
@@ -88,7 +89,7 @@ impl Run {
             &self.script.playbook,
             &playbook,
             &clouds,
-            self.step.as_deref(),
+            wanted,
         )]))?;
         reporter.hear(&Event::RunStarted {
             verb: "run".to_owned(),
@@ -204,7 +205,7 @@ pub(super) fn started(
     name: &str,
     playbook: &Playbook,
     clouds: &Clouds,
-    step: Option<&str>,
+    wanted: String,
 ) -> state::Event {
     let mut targets: serde_json::Map<String, serde_json::Value> = session.targets(playbook).into_iter().collect();
     targets.insert("target".to_owned(), clouds.target.clone().into());
@@ -214,7 +215,7 @@ pub(super) fn started(
         verb: verb.to_owned(),
         playbook: name.to_owned(),
         targets: serde_json::Value::Object(targets),
-        settings_digest: wanted_digest(playbook, step),
+        settings_digest: wanted,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: holder.host,
         user: holder.user,

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The files that matter, and the watcher of the folders they lie in.
 pub(super) struct Files {
     watcher: notify::RecommendedWatcher,
-    files: BTreeSet<PathBuf>,
+    followed: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
 }
 
@@ -38,7 +38,7 @@ impl Files {
             }
         })
         .map_err(|error| Error::failed("cannot watch files").because(error.to_string()))?;
-        Ok((Self { watcher, files: BTreeSet::new(), folders: BTreeSet::new() }, receiver))
+        Ok((Self { watcher, followed: BTreeSet::new(), folders: BTreeSet::new() }, receiver))
     }
 
     /// Watches the folders of all files that the playbook was read from, that its steps read, and that were not there when
@@ -54,8 +54,8 @@ impl Files {
         });
         let read: Vec<PathBuf> = read.iter().filter_map(|name| playbook.file_path(name)).collect();
         let scripts = playbook.files();
-        self.files = scripts.iter().chain(&script.settings_files).chain(&read).map(|file| absolute(file)).collect();
-        for file in &self.files {
+        self.followed = scripts.iter().chain(&script.settings_files).chain(&read).map(|file| absolute(file)).collect();
+        for file in &self.followed {
             // A folder that is not there is waited for in the one that would hold it.
             let Some(folder) = file.ancestors().skip(1).find(|folder| folder.is_dir()) else { continue };
             if !self.folders.contains(folder) {
@@ -70,7 +70,7 @@ impl Files {
 
     /// How many files are followed that are there.
     pub fn count(&self) -> usize {
-        self.files.iter().filter(|file| file.exists()).count()
+        self.followed.iter().filter(|file| file.exists()).count()
     }
 
     /// Waits for a save; false when the command is to end.
@@ -92,7 +92,7 @@ impl Files {
 
     /// Whether a change of `path` may matter: it is followed, or a folder in which something is.
     fn matters(&self, path: &Path) -> bool {
-        is_script(path) || self.files.iter().any(|file| file.starts_with(path))
+        is_script(path) || self.followed.iter().any(|file| file.starts_with(path))
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     ask::{Answer, ask},
     clouds::Clouds,
     options::{Manner, Place, Reach, Script},
-    run::{reporter, started, summary},
+    run::{reporter, started, summary, wanted_digest},
     saved::Files,
     session::{self, LateHost, Session, Wanted},
     show, signals, stale,
@@ -111,7 +111,7 @@ impl Watching<'_> {
             &self.watch.script.playbook,
             playbook,
             self.clouds,
-            None,
+            wanted_digest(playbook, None),
         )]))?;
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
         let mut outcome = pass.run();
