@@ -1,8 +1,9 @@
 //! Drift: what somebody changed or deleted by hand shows in a plan, field by field, and is put back by a run.
 
 use crate::support::{
-    AWS, Ended,
+    AWS,
     hand::Hand,
+    quick::play_ok,
     world::{World, differences},
     writes,
 };
@@ -13,17 +14,6 @@ const DEPLOYMENTS: (&str, &str, &str) = ("apps/v1", "Deployment", "deployments")
 const NAMESPACES: (&str, &str, &str) = ("v1", "Namespace", "namespaces");
 const SERVICE_ACCOUNTS: (&str, &str, &str) = ("v1", "ServiceAccount", "serviceaccounts");
 const CLUSTER_ROLES: (&str, &str, &str) = ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles");
-
-fn play(world: &World, args: &[&str]) -> Ended {
-    world.play(&[args, &["--pace", "max"]].concat(), &[])
-}
-
-/// Plays a command, which must end well.
-pub fn play_ok(world: &World, args: &[&str]) -> Ended {
-    let done = play(world, args);
-    assert_eq!(done.code, 0, "{args:?}\n{}\n{}", done.stdout, done.stderr);
-    done
-}
 
 /// The lines of a plan about the resource at `address`, without the spaces that align them.
 fn about(plan: &str, address: &str) -> Vec<String> {

@@ -2,54 +2,15 @@
 //! neither replaced nor deleted until it is named.
 
 use crate::support::{
-    AWS, Ended,
+    AWS,
     hand::Hand,
+    quick::{forget_calls, play, play_ok, state_files, written},
     world::{World, differences},
-    writes,
 };
 use serde_json::json;
-use std::path::PathBuf;
 
 const NAMESPACES: (&str, &str, &str) = ("v1", "Namespace", "namespaces");
 const DATABASE: [&str; 2] = ["--allow-delete", "gitpod-instance"];
-
-fn play(world: &World, args: &[&str]) -> Ended {
-    world.play(&[args, &["--pace", "max"]].concat(), &[])
-}
-
-fn play_ok(world: &World, args: &[&str]) -> Ended {
-    let done = play(world, args);
-    assert_eq!(done.code, 0, "{args:?}\n{}\n{}", done.stdout, done.stderr);
-    done
-}
-
-/// The calls since the last [`forget_calls`] that the clouds count as writes.
-pub fn written(world: &World) -> Vec<String> {
-    let calls = world.admin("GET", "calls", "");
-    writes(calls.as_array().expect("a list"))
-}
-
-pub fn forget_calls(world: &World) {
-    world.admin("DELETE", "calls", "");
-}
-
-/// Every file of the state with its content, but those of the simulated clouds.
-pub fn state_files(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut queue = vec![world.place.path().join(".gitpod-play")];
-    while let Some(folder) = queue.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("sandbox") {
-                queue.push(path);
-            } else if path.is_file() {
-                files.push((path.clone(), std::fs::read(&path).expect("a file")));
-            }
-        }
-    }
-    files.sort();
-    files
-}
 
 /// What others made, and a playbook that declares things of the same names.
 fn others_things(world: &World) -> Vec<String> {

@@ -8,61 +8,22 @@ use crate::{
     support::{
         AWS, Ended, Place,
         hand::Hand,
+        quick::{MAX, forget_calls, play, play_ok, state_files, written},
         until,
         world::{World, differences},
-        writes,
     },
 };
 use serde_json::{Value, json};
 use std::{
-    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
 
-const MAX: [&str; 2] = ["--pace", "max"];
 const NET: &str = "target(\"aws\", #{ region: \"eu-west-1\" });\n";
-
-fn play(world: &World, args: &[&str]) -> Ended {
-    world.play(&[args, &MAX].concat(), &[])
-}
-
-fn play_ok(world: &World, args: &[&str]) -> Ended {
-    let done = play(world, args);
-    assert_eq!(done.code, 0, "{args:?}\n{}\n{}", done.stdout, done.stderr);
-    done
-}
 
 fn killed(world: &World, args: &[&str], at: &str) {
     let ended = world.play(&[args, &MAX].concat(), &[("GITPOD_PLAY_CRASH_AT", at)]);
     assert_eq!(ended.code, -1, "not killed at {at}\n{}", ended.stderr);
-}
-
-/// The calls since the last [`forget_calls`].
-fn calls(world: &World) -> Vec<Value> {
-    world.admin("GET", "calls", "").as_array().expect("a list").clone()
-}
-
-fn forget_calls(world: &World) {
-    world.admin("DELETE", "calls", "");
-}
-
-/// Every file of the state with its content, but those of the simulated clouds.
-fn state_files(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files = Vec::new();
-    let mut queue = vec![world.place.path().join(".gitpod-play")];
-    while let Some(folder) = queue.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("sandbox") {
-                queue.push(path);
-            } else if path.is_file() {
-                files.push((path.clone(), std::fs::read(&path).expect("a file")));
-            }
-        }
-    }
-    files.sort();
-    files
 }
 
 /// Plans, which writes nothing: neither to the clouds, nor to the state, nor into the folder.
@@ -70,7 +31,7 @@ fn planned_without_a_write(world: &World, args: &[&str]) -> Ended {
     let before = (world.admin("GET", "state", ""), world.objects(), state_files(world));
     forget_calls(world);
     let plan = play_ok(world, &[&["plan"], args].concat());
-    assert_eq!(writes(&calls(world)), Vec::<String>::new(), "plan {args:?}");
+    assert_eq!(written(world), Vec::<String>::new(), "plan {args:?}");
     // Time alone settles what is under way, so that documents are compared when nothing is.
     assert_eq!(differences(&before.1, &world.objects()), Vec::<String>::new(), "plan {args:?}");
     assert_eq!(before.2, state_files(world), "plan {args:?} touched the state");
@@ -286,7 +247,7 @@ step("last", |k| #{ seen: k.sha256 });
     assert_eq!(shown(), before, "switched off, and nobody agreed to a delete");
     play_ok(&world, &["run", "p.rhai", "--yes"]);
     assert_eq!(shown(), before, "on again: the password is the one that was made first");
-    assert_eq!(writes(&calls(&world)), Vec::<String>::new());
+    assert_eq!(written(&world), Vec::<String>::new());
 
     // Kept by `watch`: an edit of one step leaves the others with what they gave.
     let mut command = world.place.command(&["watch", "p.rhai", "--yes", "--pace", "max", "--json"]);

@@ -1,6 +1,12 @@
 //! Bug of rival tools that must not be ours: a suggested clean-up command that fails. What is printed is run as printed.
 
-use crate::support::{Ended, bounded, ended, hand::Hand, until, world::World};
+use crate::support::{
+    Ended, bounded, ended,
+    hand::Hand,
+    quick::{MAX, play, play_ok},
+    until,
+    world::World,
+};
 use serde_json::json;
 use std::{
     path::PathBuf,
@@ -8,18 +14,7 @@ use std::{
     time::Duration,
 };
 
-const MAX: [&str; 2] = ["--pace", "max"];
 const NET: &str = "target(\"aws\", #{ region: \"eu-west-1\" });\n";
-
-fn play(world: &World, args: &[&str]) -> Ended {
-    world.play(&[args, &MAX].concat(), &[])
-}
-
-fn play_ok(world: &World, args: &[&str]) -> Ended {
-    let done = play(world, args);
-    assert_eq!(done.code, 0, "{args:?}\n{}\n{}", done.stdout, done.stderr);
-    done
-}
 
 /// A command as it is printed, in a shell in which `gitpod-play` is on the path.
 pub fn pasted(world: &World, line: &str) -> Ended {

@@ -84,8 +84,8 @@ fn marks(resource: &Resource) -> String {
     let status = if resource.status == Status::Ready { String::new() } else { resource.status.to_string() };
     let marks = [
         status,
-        if resource.protect { "protected".to_owned() } else { Default::default() },
-        if resource.stateful { "holds data".to_owned() } else { Default::default() },
+        if resource.protect { "protected".to_owned() } else { String::new() },
+        if resource.stateful { "holds data".to_owned() } else { String::new() },
     ];
     let marks: Vec<&str> = marks.iter().map(String::as_str).filter(|mark| !mark.is_empty()).collect();
     if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) }

@@ -3,6 +3,7 @@
 pub mod hand;
 pub mod leaks;
 pub mod plain;
+pub mod quick;
 pub mod servers;
 pub mod world;
 
