@@ -15,7 +15,8 @@ use std::{
 
 /// Environment variable by which a test makes the process die: `before:17`, `answered:17` or `unrecorded:17` kill it at its
 /// seventeenth call, `before:2 ec2 CreateVpc network aws::ec2::vpc/gitpod` at the second call of this service and operation
-/// that this step makes for this resource. Only builds with debug assertions look at it.
+/// that this step makes for this resource, `before:1 eks DescribeCluster ?` at the first one that any step makes for none of
+/// its resources. Only builds with debug assertions look at it.
 pub const CRASH_VARIABLE: &str = "GITPOD_PLAY_CRASH_AT";
 
 tokio::task_local! {
@@ -70,7 +71,8 @@ pub enum Point {
 struct Crash {
     point: Point,
     nth: u64,
-    /// `service operation step resource`, or with `*` at its end the beginning of it; all calls count when it is empty.
+    /// `service operation step resource`, or with `*` at its end the beginning of it, or with `?` for any step; all calls
+    /// count when it is empty.
     call: String,
     seen: AtomicU64,
     /// The step whose next call or record is the last.
@@ -93,7 +95,9 @@ impl Crash {
 
     /// Whether this is the call that is meant. Counts it.
     fn means(&self, it: &Recorded) -> bool {
-        let call = format!("{} {} {} {}", it.service, it.operation, it.step, it.resource);
+        let any_step = self.call.split(' ').nth(2) == Some("?") && !it.step.is_empty();
+        let step = if any_step { "?" } else { &it.step };
+        let call = format!("{} {} {step} {}", it.service, it.operation, it.resource);
         let fits = match self.call.strip_suffix('*') {
             Some(begin) => call.starts_with(begin),
             None => self.call.is_empty() || self.call == call.trim_end(),
@@ -301,6 +305,10 @@ mod tests {
         let other = Crash::from_text("answered:1 ec2 CreateVpc network aws::ec2::vpc/gitpod").unwrap();
         assert!(!other.means(&vpc.recorded));
         assert!(Crash::from_text("answered:1 ec2 Create*").unwrap().means(&vpc.recorded));
+        let of_a_step = Recorded { step: "network".into(), ..vpc.recorded.clone() };
+        assert!(Crash::from_text("before:1 ec2 CreateVpc ?").unwrap().means(&of_a_step));
+        let of_a_resource = Recorded { resource: "aws::ec2::vpc/gitpod".into(), ..of_a_step };
+        assert!(!Crash::from_text("before:1 ec2 CreateVpc ?").unwrap().means(&of_a_resource));
         named.arm("network");
         assert!(named.is_armed("network") && !named.is_armed("cluster"));
     }
