@@ -144,6 +144,12 @@ pub trait Resource: Send + Sync + 'static {
         Ok(true)
     }
 
+    /// What its deletion leaves to others to take away, and is still there (the volumes of a namespace): they may need what is
+    /// deleted next. Asked when it is gone itself.
+    async fn remains(_cx: &Cx, _last: &Self::Observed) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// What differs. The default compares the fields that the script set with the observed fields of the same name:
     /// maps by the wanted keys only, lists of plain values without regard to order.
     fn diff(wanted: &Value, observed: &Value) -> Vec<Change> {

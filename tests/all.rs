@@ -13,6 +13,7 @@ mod rivals;
 mod secrets;
 mod suggestions;
 mod support;
+mod takedown;
 mod tidy;
 mod untrusted;
 mod variants;

@@ -66,6 +66,8 @@ pub trait AnyResource: Send + Sync {
     fn readiness(&self, observed: &Value) -> Result<Readiness>;
     /// See [`Resource::holds_data`].
     async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool>;
+    /// See [`Resource::remains`].
+    async fn remains(&self, cx: &Cx, last: &Value) -> Result<Option<String>>;
     /// See [`Resource::diff`].
     fn diff(&self, wanted: &Value, observed: &Value) -> Vec<Change>;
     /// See [`Resource::create`].
@@ -172,6 +174,9 @@ impl<R: Resource> AnyResource for Typed<R> {
     }
     async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool> {
         R::holds_data(cx, &typed::<R::Observed>(observed)?).await
+    }
+    async fn remains(&self, cx: &Cx, last: &Value) -> Result<Option<String>> {
+        R::remains(cx, &typed::<R::Observed>(last)?).await
     }
     fn diff(&self, wanted: &Value, observed: &Value) -> Vec<Change> {
         R::diff(wanted, observed)

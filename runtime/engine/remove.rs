@@ -11,6 +11,7 @@ use crate::{
     bind::{AnyResource, Change, Readiness},
     cx::Cx,
     error::{Class, Error, Result, pasteable},
+    report::Event as Heard,
     state::{Event, Resource, Status},
     value::shown,
 };
@@ -20,6 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long is waited for what others have to take away.
+const REMAINS: Duration = Duration::from_mins(5);
 /// Outputs that name an object to others. Only these tie two resources together.
 const IDENTITIES: [&str; 3] = ["id", "arn", "endpoint"];
 
@@ -114,13 +117,35 @@ impl Engine {
         } else {
             read(cx, kind.as_ref(), &resource.outputs, Policy::CALL).await?
         };
-        let Some(observed) = observed else { return self.record(vec![gone]).await };
+        let Some(observed) = observed else {
+            if resource.status == Status::Deleting && !resource.outputs.is_null() {
+                self.wait_for_remains(cx, kind.as_ref(), &resource.outputs).await?;
+            }
+            return self.record(vec![gone]).await;
+        };
         if resource.status != Status::Deleting {
             self.log.append(vec![Event::Deleting { address: resource.address.clone() }]).await?;
         }
         delete_and_wait(cx, kind.as_ref(), &observed).await?;
+        self.wait_for_remains(cx, kind.as_ref(), &observed).await?;
         self.record(vec![gone]).await?;
         self.note_changed(&resource.step, &resource.address, Verdict::Delete);
+        Ok(())
+    }
+
+    /// Waits until others have taken away what they have to, but not for ever: it is no reason to keep everything else.
+    async fn wait_for_remains(&self, cx: &Cx, kind: &dyn AnyResource, last: &Value) -> Result<()> {
+        let began = Instant::now();
+        let patience = cx.run.pace.scaled(REMAINS).max(Duration::from_secs(10));
+        while let Some(what) = retried(cx, Policy::CALL, || kind.remains(cx, last)).await? {
+            if began.elapsed() > patience {
+                let text = format!("`{}` is gone, but not what it leaves behind: {what}", cx.address);
+                self.reporter.hear(&Heard::Warning { text });
+                break;
+            }
+            cx.say(&format!("waiting until it is gone: {what}"));
+            cx.sleep(poll_interval(kind.meta().poll_s, began.elapsed(), cx)).await?;
+        }
         Ok(())
     }
 }
@@ -171,6 +196,7 @@ impl Declared<'_> {
         }
         self.engine.log.append(vec![Event::Deleting { address: self.address.clone() }]).await?;
         self.delete_and_wait(observed).await?;
+        self.engine.wait_for_remains(&self.cx, self.kind.as_ref(), observed).await?;
         self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
         self.created().await
     }

@@ -26,6 +26,7 @@ pub mod reasons;
 pub mod snapshot;
 #[cfg(all(test, feature = "sandbox"))]
 mod tests;
+mod volumes;
 pub mod waits;
 
 use crate::bind::Registry;

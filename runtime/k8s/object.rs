@@ -10,6 +10,7 @@ use super::{
     owned::{self, FIELD_MANAGER},
     place::Place,
     ready::{self, State},
+    volumes,
 };
 use crate::{
     bind::{Change, Effect, Ownership, Readiness, Resource},
@@ -275,6 +276,17 @@ impl Resource for Object {
 
     fn tags(observed: &Self::Observed) -> Option<&BTreeMap<String, String>> {
         Some(&observed.tags)
+    }
+
+    async fn remains(cx: &Cx, last: &Self::Observed) -> Result<Option<String>> {
+        if last.object_kind != "Namespace" {
+            return Ok(None);
+        }
+        let Some(cluster) = cluster::recorded(cx, &last.cluster).await? else { return Ok(None) };
+        match volumes::of_namespace(cx, &cluster, &last.object_name).await {
+            Err(error) if may_be_gone(&error) => Ok(None),
+            other => other,
+        }
     }
 
     fn readiness(observed: &Self::Observed) -> Readiness {

@@ -9,6 +9,8 @@ use super::{
     store::{ApiError, ApiResult, Key, Store, Write},
 };
 
+/// Name of the driver of EBS volumes.
+pub const EBS_DRIVER: &str = "ebs.csi.aws.com";
 /// The patch release that a version without one stands for.
 const PATCH_RELEASE: &str = "4";
 /// The annotation that tells the simulation when a node's kubelet may report Ready.
@@ -108,6 +110,21 @@ impl Cluster {
                     }
                 }
                 Ok(())
+            })
+            .map_err(|e| self.refused(e))
+    }
+
+    /// Shows, or takes away, the driver of EBS volumes.
+    pub fn set_ebs_driver(&self, runs: bool) -> Result<(), KubeError> {
+        let key = Key::new("storage.k8s.io/csidrivers", "", EBS_DRIVER);
+        let write = Write { manager: "eks".to_owned(), ..Write::simulation() };
+        let driver = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": EBS_DRIVER},
+            "spec": {"attachRequired": true, "podInfoOnMount": false, "fsGroupPolicy": "ReadWriteOnceWithFSType"}});
+        self.store
+            .with(|objects| match (objects.find(&key).is_some(), runs) {
+                (false, true) => objects.create(&key, driver, &write).map(drop),
+                (true, false) => objects.delete(&key, &Value::Null, false).map(drop),
+                _ => Ok(()),
             })
             .map_err(|e| self.refused(e))
     }

@@ -181,6 +181,10 @@ pub trait Cloud: Send + Sync {
     /// The Service is going away; its load balancer is to be removed. Can come more than once.
     fn load_balancer_gone(&self, gone: &LoadBalancer);
 
+    /// These are the cluster's volumes now: those that have no disk get one, the disks of others are to be removed. Can come
+    /// more than once.
+    fn volumes_changed(&self, _cluster: &str, _volumes: &[Volume]) {}
+
     /// Whether requests signed with this access key may use the cluster.
     fn accepts(&self, cluster: &str, access_key: &str) -> bool;
 

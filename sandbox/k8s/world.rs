@@ -238,6 +238,14 @@ impl KubeWorld {
         self.cluster(cluster)?.set_nodes(&nodes)
     }
 
+    /// Says whether the driver of EBS volumes runs in a cluster: without it no volume is made, and none is deleted.
+    ///
+    /// # Errors
+    /// When there is no such cluster.
+    pub fn set_ebs_driver(&self, cluster: &str, runs: bool) -> Result<(), KubeError> {
+        self.cluster(cluster)?.set_ebs_driver(runs)
+    }
+
     /// Every object of a cluster, for tests and people who look around; none for an absent cluster.
     pub fn objects(&self, cluster: &str) -> Vec<serde_json::Value> {
         let Ok(cluster) = self.cluster(cluster) else { return Vec::new() };

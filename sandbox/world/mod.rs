@@ -4,7 +4,7 @@
 //! - The machines of node groups are the nodes of their cluster.
 //! - A Service of type LoadBalancer has a load balancer in the VPC of its cluster, which keeps subnets and gateway
 //!   from being deleted until the Service is.
-//! - A persistent volume has an EBS volume.
+//! - A persistent volume has an EBS volume. The add-on `aws-ebs-csi-driver` makes and deletes it, on the nodes.
 //!
 //! [`World::sync`] looks at what is there and brings both sides together, so that it does not matter where an
 //! earlier process was stopped. It runs before and after each call of AWS and, for what only time or Kubernetes
@@ -27,7 +27,7 @@ use crate::aws::{self, Env};
 use crate::core::calls::Call;
 use crate::core::fault::FaultAction;
 use crate::core::store::{StoreError, Tx};
-use crate::k8s::{Cloud, Fault, LoadBalancer, NodeSpec};
+use crate::k8s::{Cloud, Fault, LoadBalancer, NodeSpec, Volume};
 
 /// Keeps AWS and Kubernetes together.
 pub struct World {
@@ -41,6 +41,7 @@ struct Seen {
     commits: Option<u64>,
     due_at: i64,
     nodes: BTreeMap<String, Vec<NodeSpec>>,
+    drivers: BTreeMap<String, bool>,
 }
 
 /// A cluster of EKS.
@@ -139,6 +140,7 @@ fn bring_clusters(env: &Env, seen: &mut Seen) {
         if !clusters.iter().any(|cluster| cluster.kube_name() == name) {
             drop(env.kube.remove_cluster(&name));
             seen.nodes.remove(&name);
+            seen.drivers.remove(&name);
         }
     }
     for cluster in &clusters {
@@ -146,10 +148,16 @@ fn bring_clusters(env: &Env, seen: &mut Seen) {
         if env.kube.ensure_cluster(&name, &cluster.version).is_err() {
             continue;
         }
-        let nodes = {
+        let (nodes, addon) = {
             let tx = env.store.begin(&cluster.region);
-            aws::eks::kube_nodes(&tx, env, &cluster.region, &cluster.name)
+            let nodes = aws::eks::kube_nodes(&tx, env, &cluster.region, &cluster.name);
+            (nodes, aws::eks::addon_runs(&tx, &cluster.name, "aws-ebs-csi-driver"))
         };
+        // It runs on the nodes.
+        let driver = addon && !nodes.is_empty();
+        if seen.drivers.get(&name) != Some(&driver) && env.kube.set_ebs_driver(&name, driver).is_ok() {
+            seen.drivers.insert(name.clone(), driver);
+        }
         if seen.nodes.get(&name) != Some(&nodes) && env.kube.set_nodes(&name, nodes.clone()).is_ok() {
             seen.nodes.insert(name, nodes);
         }
@@ -203,6 +211,13 @@ impl Cloud for World {
         let Some(env) = self.env.upgrade() else { return };
         if let Some(cluster) = cluster_named(&env, &gone.cluster) {
             balancers::remove(&env, &cluster, gone);
+        }
+    }
+
+    fn volumes_changed(&self, cluster: &str, volumes: &[Volume]) {
+        let Some(env) = self.env.upgrade() else { return };
+        if let Some(cluster) = cluster_named(&env, cluster) {
+            volumes::bring(&env, &cluster, volumes);
         }
     }
 

@@ -24,11 +24,10 @@ pub(super) fn bring(env: &Env, cluster: &Cluster, wanted: &[Volume]) {
             }
             let zone = tx
                 .scan("instance")
-                .find(|(_, i)| ec2::text(i, "_nodegroup").starts_with(&format!("{}/", cluster.name)))
-                .map_or_else(
-                    || format!("{}a", cluster.region),
-                    |(_, i)| ec2::text(&i["placement"], "availabilityZone").to_owned(),
-                );
+                .filter(|(_, i)| ec2::text(i, "_nodegroup").starts_with(&format!("{}/", cluster.name)))
+                .map(|(_, i)| ec2::text(&i["placement"], "availabilityZone").to_owned())
+                .min()
+                .unwrap_or_else(|| format!("{}a", cluster.region));
             let size = i64::try_from(volume.size_gib).unwrap_or(i64::MAX);
             let kind = if volume.class == "gp2" { "gp2" } else { "gp3" };
             let mut doc =

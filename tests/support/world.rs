@@ -104,8 +104,22 @@ impl World {
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {head}"))
     }
 
+    /// Waits a moment for what a run does not wait for: parts of Gitpod that keep something on a volume.
+    fn settle(&self) {
+        let settled = || {
+            let clusters = self.admin("GET", "kubernetes", "");
+            let mut objects = clusters.as_object().expect("clusters").values().filter_map(Value::as_array).flatten();
+            objects.all(|it| it["kind"] != "StatefulSet" || it["status"]["readyReplicas"] == it["spec"]["replicas"])
+        };
+        let began = std::time::Instant::now();
+        while !settled() && began.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Every object of both clouds, one a line, without what is generated; sorted.
     pub fn objects(&self) -> Vec<String> {
+        self.settle();
         let mut lines = Vec::new();
         let aws = self.admin("GET", "state", "");
         for (table, documents) in aws.as_object().expect("tables") {
@@ -114,7 +128,8 @@ impl World {
                 _ => name,
             });
             // AWS shows for an hour what is gone.
-            let gone = |document: &Value| matches!(document["state"].as_str(), Some("deleted" | "terminated"));
+            let state = |document: &Value| document["state"].as_str() == Some("deleted");
+            let gone = |document: &Value| state(document) || document["instanceState"]["name"] == "terminated";
             let documents = documents.as_object().expect("documents").values().filter(|document| !gone(document));
             if !MEMORY.contains(&name) {
                 lines.extend(documents.map(|document| format!("{name} {}", plain::value(document, &GENERATED))));

@@ -8,8 +8,18 @@ use super::{
 };
 use crate::aws::http::{ApiError, Outcome};
 use crate::aws::{Cx, due};
+use crate::core::store::Tx;
 
 const TABLE: &str = "eks.addon";
+
+/// Whether what an add-on consists of runs in its cluster.
+pub fn runs(tx: &Tx<'_>, cluster: &str, name: &str) -> bool {
+    tx.any(TABLE, |doc| {
+        doc["clusterName"] == cluster
+            && doc["addonName"] == name
+            && matches!(doc["status"].as_str(), Some("ACTIVE" | "UPDATING"))
+    })
+}
 
 /// `DescribeAddonVersions`.
 pub fn versions(cx: &Cx<'_>) -> Outcome {

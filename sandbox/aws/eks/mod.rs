@@ -23,6 +23,7 @@ use super::rest::Route;
 use super::{Cx, Env, Protocol, Service};
 use crate::core::store::Tx;
 
+pub use addon::runs as addon_runs;
 pub use nodes::kube_nodes;
 
 /// The image of EKS's own nodes of a Kubernetes version; `None` when EKS does not offer it.

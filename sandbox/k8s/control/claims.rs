@@ -5,7 +5,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Context, events::Level, meta, pace};
-use crate::k8s::store::{ApiResult, Key, Write};
+use crate::k8s::{
+    cluster::EBS_DRIVER,
+    store::{ApiResult, Key, Write},
+};
 
 /// The class of a claim: its own, or the default one.
 fn class(context: &Context, claim: &Value) -> Option<Arc<Value>> {
@@ -16,6 +19,17 @@ fn class(context: &Context, claim: &Value) -> Option<Arc<Value>> {
         Some(name) => classes.into_iter().find(|c| meta(c, "name") == name),
         None => classes.into_iter().find(is_default),
     }
+}
+
+/// The driver that makes and deletes the volumes of a class; `None` where nothing that is simulated does.
+fn driver(class: &Value) -> Option<&'static str> {
+    let provisioner = class["provisioner"].as_str();
+    // What the control plane did itself once is done by the driver since Kubernetes 1.23.
+    matches!(provisioner, Some("kubernetes.io/aws-ebs" | EBS_DRIVER)).then_some(EBS_DRIVER)
+}
+
+fn is_running(context: &Context, driver: &str) -> bool {
+    context.store().read().find(&Key::new("storage.k8s.io/csidrivers", "", driver)).is_some()
 }
 
 fn is_used(context: &Context, key: &Key) -> bool {
@@ -44,12 +58,21 @@ pub fn reconcile(context: &mut Context, key: &Key, claim: &Arc<Value>) -> ApiRes
         context.event(claim, Level::Normal, "WaitForFirstConsumer", message);
         return context.set_status(key, json!({"phase": "Pending"}));
     }
+    let driver = driver(&class);
+    if let Some(driver) = driver.filter(|driver| !is_running(context, driver)) {
+        let message = format!(
+            "Waiting for a volume to be created either by the external provisioner '{driver}' or manually by the system \
+             administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
+        );
+        context.event(claim, Level::Normal, "ExternalProvisioning", &message);
+        return context.set_status(key, json!({"phase": "Pending"}));
+    }
     if !context.elapsed(key, claim, "volume", pace::VOLUME_S) {
         return Ok(());
     }
     let name = format!("pvc-{}", meta(claim, "uid"));
     let capacity = &claim["spec"]["resources"]["requests"];
-    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume",
+    let mut volume = json!({"apiVersion": "v1", "kind": "PersistentVolume",
         "metadata": {"name": name},
         "spec": {"capacity": capacity, "accessModes": claim["spec"]["accessModes"],
             "persistentVolumeReclaimPolicy": class["reclaimPolicy"],
@@ -57,10 +80,14 @@ pub fn reconcile(context: &mut Context, key: &Key, claim: &Arc<Value>) -> ApiRes
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim",
                 "namespace": key.namespace, "name": key.name, "uid": claim["metadata"]["uid"]}},
         "status": {"phase": "Bound"}});
+    if let Some(driver) = driver {
+        volume["spec"]["csi"] = json!({"driver": driver, "fsType": "ext4", "volumeHandle": name});
+    }
     let place = Key::new("/persistentvolumes", "", &name);
     if context.store().read().find(&place).is_none() {
         context.store().create(&place, volume, &Write::simulation())?;
     }
+    context.cluster.cloud().volumes_changed(&context.cluster.name, &context.cluster.volumes());
     let class_name = class["metadata"]["name"].clone();
     context.change(key, |claim| {
         claim["spec"]["volumeName"] = json!(name);
@@ -73,15 +100,26 @@ pub fn reconcile(context: &mut Context, key: &Key, claim: &Arc<Value>) -> ApiRes
     context.set_status(key, status)
 }
 
-/// Lets a volume go, or releases it, when its claim is gone.
+/// Lets a volume go, or releases it, when its claim is gone. What a driver made goes with the driver's help only.
 pub fn reconcile_volume(context: &mut Context, key: &Key, volume: &Arc<Value>) -> ApiResult<()> {
     let claim = &volume["spec"]["claimRef"];
     let Some(uid) = claim["uid"].as_str() else { return Ok(()) };
-    if context.store().read().key_of_uid(uid).is_some() || volume["status"]["phase"] == "Released" {
+    if context.store().read().key_of_uid(uid).is_some() {
         return Ok(());
     }
-    if volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain" {
-        return context.set_status(key, json!({"phase": "Released"}));
+    if volume["status"]["phase"] != "Released" {
+        context.set_status(key, json!({"phase": "Released"}))?;
     }
+    let driver = volume["spec"]["csi"]["driver"].as_str();
+    if volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        || driver.is_some_and(|driver| !is_running(context, driver))
+        || !context.elapsed(key, volume, "delete", pace::VOLUME_S)
+    {
+        return Ok(());
+    }
+    // A driver removes the disk first.
+    let mut others = context.cluster.volumes();
+    others.retain(|other| other.name != key.name);
+    context.cluster.cloud().volumes_changed(&context.cluster.name, &others);
     context.store().delete(key, &Value::Null, false).map(|_| ())
 }

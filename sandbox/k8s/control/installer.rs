@@ -137,6 +137,18 @@ fn proxy_service() -> Value {
             "ports": [port("http", 80), port("https", 443), port("ssh", 22)]}})
 }
 
+/// The one part that keeps something on a volume of its own.
+fn openvsx_proxy(image: &str) -> Value {
+    let name = "openvsx-proxy";
+    let labels = json!({"app": "gitpod", "component": name});
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "labels": labels},
+        "spec": {"serviceName": name, "replicas": 1, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels},
+                "spec": {"containers": [{"name": name, "image": sibling(image, name)}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "redis-data"}, "spec": {"accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "8Gi"}}}}]}})
+}
+
 fn put(context: &Context, key: &Key, object: Value) -> ApiResult<()> {
     let write = Write { manager: "gitpod-installer".to_owned(), ..Write::simulation() };
     if context.store().read().find(key).is_none() {
@@ -162,6 +174,8 @@ pub fn install(context: &Context, pod: &Arc<Value>) -> Result<String, String> {
         let key = Key::new("apps/deployments", &namespace, name);
         put(context, &key, deployment(image(pod), name, label)).map_err(refused)?;
     }
+    let key = Key::new("apps/statefulsets", &namespace, "openvsx-proxy");
+    put(context, &key, openvsx_proxy(image(pod))).map_err(refused)?;
     let key = Key::new("/services", &namespace, "proxy");
     put(context, &key, proxy_service()).map_err(refused)?;
     Ok(format!("cluster checks passed\napplied {} deployments to {namespace}\ndone", DEPLOYMENTS.len()))

@@ -84,6 +84,10 @@ fn other_changed(objects: &Objects, change: &Change, keys: &mut Vec<Key>) {
         "storage.k8s.io/storageclasses" if born => {
             keys.extend(list(objects, "/persistentvolumeclaims", "", |_| true));
         }
+        "storage.k8s.io/csidrivers" if born => {
+            keys.extend(list(objects, "/persistentvolumeclaims", "", |_| true));
+            keys.extend(list(objects, "/persistentvolumes", "", |_| true));
+        }
         "apps/deployments" if change.key.name.contains("cert-manager") => {
             keys.extend(CERT_MANAGER.iter().flat_map(|r| list(objects, r, "", |_| true)));
         }

@@ -175,10 +175,20 @@ async fn a_claim_gets_its_volume_with_its_first_pod() {
     let pod = json!({"metadata": {"name": "db"}, "spec": {"containers": [{"name": "c", "image": "mysql"}],
         "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}});
     client.create("/api/v1/namespaces/default/pods", &pod).await;
+    // Without the driver nothing makes the volume, and nothing deletes it.
+    client.until("/api/v1/namespaces/default/events", "waiting", |l| l.to_string().contains("ebs.csi.aws.com")).await;
+    assert_eq!(world.volumes(CLUSTER), []);
+    world.set_ebs_driver(CLUSTER, true).unwrap();
     client.until("/api/v1/namespaces/default/pods/db", "ready", |p| has(p, "Ready")).await;
     let volumes = world.volumes(CLUSTER);
     assert_eq!((volumes[0].claim.as_str(), volumes[0].size_gib), ("data", 20));
     client.delete("/api/v1/namespaces/default/pods/db").await;
+    world.set_ebs_driver(CLUSTER, false).unwrap();
     client.delete("/api/v1/namespaces/default/persistentvolumeclaims/data").await;
+    let released = |l: &Value| l["items"][0]["status"]["phase"] == "Released";
+    client.until("/api/v1/persistentvolumes", "released", released).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(world.volumes(CLUSTER)[0].released);
+    world.set_ebs_driver(CLUSTER, true).unwrap();
     client.until("/api/v1/persistentvolumes", "empty", |l| l["items"] == json!([])).await;
 }

@@ -135,6 +135,7 @@ async fn a_crashing_container_leaves_the_log_of_its_last_run() {
 async fn a_stateful_set_has_numbered_pods_with_claims() {
     let (world, client) = cluster();
     world.set_nodes(CLUSTER, nodes(1)).unwrap();
+    world.set_ebs_driver(CLUSTER, true).unwrap();
     let mut set = deployment("db", 2, "mysql");
     set["kind"] = json!("StatefulSet");
     set["spec"]["serviceName"] = json!("db");
