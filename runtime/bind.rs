@@ -252,6 +252,10 @@ pub trait Composite: Send + Sync + 'static {
     const NAME: &'static str;
     /// What is wanted.
     type Args: Arguments;
+    /// The file of the user that it reads, as scripts name it.
+    fn reads(_args: &Self::Args) -> Option<&str> {
+        None
+    }
     /// The resources in phases: each phase is converged at once, the next one after it is ready. Reads only.
     async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>>;
 }

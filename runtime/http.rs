@@ -59,7 +59,7 @@ pub fn ensure_crypto() {
 /// [`Class::NotFound`] where the server says so, [`Class::Passing`] when it could not be reached.
 pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched> {
     let expected = expected.map(checked_digest).transpose()?;
-    if !url.contains("://") {
+    if is_local(url) {
         return read_local(cx, url).and_then(|content| verified(url, content, expected.as_deref()));
     }
     let address = checked_url(url, expected.is_some())?;
@@ -162,6 +162,11 @@ impl Leash {
         self.check(cx, &next).map_err(|error| error.because(format!("`{from}` redirects to it")))?;
         Ok(next)
     }
+}
+
+/// Whether `url` is the path of a file.
+pub fn is_local(url: &str) -> bool {
+    !url.contains("://")
 }
 
 /// A file in the playbook's folder or below, or in one that is allowed.

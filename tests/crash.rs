@@ -362,7 +362,11 @@ fn report(found: &[Found; 2], strung: &[(Vec<Point>, Vec<Point>)], began: Instan
         unreached.extend(others);
     }
     let again: usize = found.iter().map(|it| it.again.load(Ordering::SeqCst)).sum();
-    println!("crash: {} worlds, {again} more for what they did not reach, {} s", strung.len(), began.elapsed().as_secs());
+    println!(
+        "crash: {} worlds, {again} more for what they did not reach, {} s",
+        strung.len(),
+        began.elapsed().as_secs()
+    );
     let wrong: Vec<String> = found.iter().flat_map(|it| it.wrong.lock().expect("no panic").clone()).collect();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(SHOWN)].join("\n\n"));
     assert_eq!(unreached, Vec::<Point>::new(), "never reached");

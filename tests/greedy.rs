@@ -25,7 +25,7 @@ fn cases() -> Vec<Case> {
         ("nothing replaced by much", step(&format!("{doubled} s.replace(\"\", s);")), "too large"),
         ("joined by much", step(&format!("{doubled} let l = []; l.pad(90000, \"\"); join(l, s).len();")), "too large"),
         ("padded lists of lists", step("let l = []; loop { l.pad(50000, 1); l = [l, l, l]; }"), "too large"),
-        ("nested maps", step("let m = #{}; for i in 0..5000 { m = #{ m: m }; } merge(m, m)"), ""),
+        ("nested maps", step("let m = #{}; for i in 0..5000 { m = #{ m: m }; } merge(m, m)"), "nested up to 64 deep"),
         ("a deep list as output", step("let l = []; for i in 0..5000 { l = [l]; } l"), ""),
         (
             "threads that start threads",
@@ -62,12 +62,12 @@ fn scripts_do_not_take_the_machine_down() {
         place.write("p.rhai", &script);
         let began = Instant::now();
         let mut command = place.command(&["run", "p.rhai", "--yes"]);
-        // The shell's limit is far above ours: what passes it was not held by us.
+        // The shell's limit is above ours: what passes it was not held by us.
         let program = command.get_program().to_string_lossy().into_owned();
         let environment: Vec<_> =
             command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
         command = std::process::Command::new("bash");
-        command.args(["-c", &format!("ulimit -v 40000000; exec {program} run p.rhai --yes")]);
+        command.args(["-c", &format!("ulimit -v 8000000; exec {program} run p.rhai --yes")]);
         command.current_dir(place.path()).envs(environment);
         let stopped = ended(bounded(command, Duration::from_mins(3)));
         let shown: String = stopped.stderr.chars().take(3000).collect();

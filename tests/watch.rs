@@ -266,3 +266,19 @@ fn the_digest_of_a_steps_code_is_the_same_in_every_process() {
     assert_eq!(codes.len(), 4, "each run began the step");
     assert!(codes.iter().all(|code| *code == codes[0]), "{codes:?}");
 }
+
+#[test]
+fn a_manifest_of_ones_own_is_applied_again_when_it_is_saved() {
+    let place = Place::new();
+    let manifest =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: banner, namespace: default }\ndata: { text: one }\n";
+    let file = place.write("banner.yaml", manifest);
+    place.write(
+        "p.rhai",
+        "extends(\"playbooks/aws\");\n\
+         insert_after(\"cluster\", \"banner\", |cluster| k8s::manifest(#{ cluster: cluster, url: \"banner.yaml\" }));\n",
+    );
+    let watching = Watching::of(&place, &["--pace", "max"]);
+    assert!(watching.ran(|| {}).contains(&"banner".to_owned()));
+    assert_eq!(watching.ran(|| std::fs::write(&file, edited(manifest, "one", "two")).unwrap()), ["banner"]);
+}

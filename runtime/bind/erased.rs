@@ -118,6 +118,8 @@ pub trait AnyAction: Send + Sync {
 pub trait AnyComposite: Send + Sync {
     /// Checks the arguments against the type.
     fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Composite::reads`].
+    fn reads(&self, args: &Value) -> Option<String>;
     /// See [`Composite::expand`].
     async fn expand(&self, cx: &Cx, args: &Value) -> Result<Vec<Vec<Part>>>;
 }
@@ -248,6 +250,9 @@ impl<A: Action> AnyAction for Typed<A> {
 impl<C: Composite> AnyComposite for Typed<C> {
     fn check(&self, args: &Value) -> Result<(), ArgumentError> {
         check::<C::Args>(args).map(drop)
+    }
+    fn reads(&self, args: &Value) -> Option<String> {
+        C::reads(&check::<C::Args>(args).ok()??).map(str::to_owned)
     }
     async fn expand(&self, cx: &Cx, args: &Value) -> Result<Vec<Vec<Part>>> {
         // Parts keep the taint of the arguments, so these are not revealed.

@@ -83,8 +83,8 @@ impl Destroy {
             Self::forget_steps(&session)?;
             handle.block_on(report_leftovers(&engine, &clusters));
         }
-        let written =
-            handle.block_on(session.log.append(vec![state::Event::RunEnded { run_id, outcome: outcome_of(exit) }]));
+        let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
+        let written = handle.block_on(session.log.append(vec![ended]));
         let _ = handle.block_on(session.log.release(lease));
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));

@@ -105,7 +105,7 @@ impl Run {
         }
         let interrupted = stopped.load(Ordering::SeqCst);
         let exit = exit_of(&outcome, interrupted);
-        let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit) };
+        let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
         // The run's own outcome counts, even when its end cannot be written down.
         let written = handle.block_on(session.log.append(vec![ended]));
         let _ = handle.block_on(session.log.release(lease));
@@ -254,7 +254,7 @@ pub(super) fn summary(
     began: Instant,
     go_on: Option<String>,
 ) -> Summary {
-    let changed = engine.changed();
+    let (changed, stopped) = (engine.changed(), engine.stopped());
     let count = |verdict: Verdict| changed.iter().filter(|(_, _, how)| *how == verdict).count();
     let (reads, writes) = engine.run.wire.counts();
     Summary {
@@ -262,7 +262,8 @@ pub(super) fn summary(
         stack: session.stack.clone(),
         ok: go_on.is_none(),
         steps_done: outcome.done.len(),
-        steps_failed: outcome.failed.clone(),
+        steps_failed: outcome.failed.iter().filter(|step| !stopped.contains(*step)).cloned().collect(),
+        steps_stopped: stopped.into_iter().collect(),
         steps_left: outcome.left.clone(),
         resources: session.log.with(|state| state.resources.len()),
         created: count(Verdict::Create) + count(Verdict::Adopt),

@@ -122,7 +122,11 @@ impl Watching<'_> {
         }
         let ok = outcome.failed.is_empty() && outcome.left.is_empty();
         let ended = if ok { state::Outcome::Done } else { state::Outcome::Failed };
-        handle.block_on(log.append(vec![state::Event::RunEnded { run_id, outcome: ended }]))?;
+        handle.block_on(log.append(vec![state::Event::RunEnded {
+            run_id,
+            outcome: ended,
+            changes: Some(engine.changes()),
+        }]))?;
         let go_on = (!ok).then(|| "save an edit, and it is tried again".to_owned());
         reporter.hear(&Event::RunEnded(summary(&engine, self.session, &outcome, "watch", began, go_on)));
         Ok(())

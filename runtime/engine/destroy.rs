@@ -90,7 +90,7 @@ impl Engine {
                     true
                 }
                 Err(error) => {
-                    self.reporter.hear(&super::steps::failed(&task.name, &diagnostic(&error), began));
+                    self.tell_failed(&task.name, &diagnostic(&error), began);
                     super::locked(&errors).insert(task.name.clone(), error);
                     false
                 }

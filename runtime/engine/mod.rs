@@ -23,9 +23,10 @@ pub mod steps;
 use crate::{
     bind::{Binding, Registry},
     cx::{Cx, Run},
-    error::{Error, Result},
+    error::{Class, Error, Result},
+    playbook::Diagnostic,
     report::{self, Reporter},
-    state::{self, Log},
+    state::{self, Changes, Log},
     wire::{ASKED_BY, Asker},
 };
 use planned::{Planned, Verdict};
@@ -33,6 +34,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 /// What the caller decided about dangerous deletes.
@@ -58,6 +60,7 @@ pub struct Engine {
     pub permissions: Permissions,
     declared: Mutex<BTreeMap<String, String>>,
     changed: Mutex<Vec<(String, String, Verdict)>>,
+    stopped: Mutex<BTreeSet<String>>,
     planned: Mutex<Vec<Planned>>,
     /// Steps that looked into something of the stack in this pass.
     looked: Mutex<BTreeSet<String>>,
@@ -80,6 +83,7 @@ impl Engine {
             permissions,
             declared: Mutex::default(),
             changed: Mutex::default(),
+            stopped: Mutex::default(),
             planned: Mutex::default(),
             looked: Mutex::default(),
         }
@@ -106,6 +110,40 @@ impl Engine {
     /// What was changed so far: (step, address, how).
     pub fn changed(&self) -> Vec<(String, String, Verdict)> {
         locked(&self.changed).clone()
+    }
+
+    /// Steps that failed only because the run was stopped.
+    pub fn stopped(&self) -> BTreeSet<String> {
+        locked(&self.stopped).clone()
+    }
+
+    /// How many resources were changed so far.
+    pub fn changes(&self) -> Changes {
+        let changed = locked(&self.changed);
+        let count = |verdicts: &[Verdict]| changed.iter().filter(|(_, _, how)| verdicts.contains(how)).count() as u64;
+        Changes {
+            created: count(&[Verdict::Create, Verdict::Replace]),
+            updated: count(&[Verdict::Update, Verdict::Do]),
+            deleted: count(&[Verdict::Delete, Verdict::Replace]),
+            adopted: count(&[Verdict::Adopt]),
+            forgotten: 0,
+        }
+    }
+
+    /// Tells that a step failed, or was stopped.
+    fn tell_failed(&self, step: &str, found: &Diagnostic, began: Instant) {
+        let in_step = Diagnostic { step: Some(step.to_owned()), ..found.clone() };
+        let stopped = found.class == Class::Interrupted;
+        if stopped {
+            locked(&self.stopped).insert(step.to_owned());
+        }
+        self.reporter.hear(&report::Event::StepFailed {
+            step: step.to_owned(),
+            error: in_step.render(false),
+            message: found.message.clone(),
+            stopped,
+            took_s: began.elapsed().as_secs_f64(),
+        });
     }
 
     /// Addresses that were declared so far.

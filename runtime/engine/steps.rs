@@ -186,7 +186,7 @@ impl<'a> Pass<'a> {
                 true
             }
             Err(diagnostic) => {
-                reporter.hear(&failed(name, &diagnostic, began));
+                self.engine.tell_failed(name, &diagnostic, began);
                 super::locked(&self.errors).insert(name.to_owned(), diagnostic);
                 false
             }
@@ -316,18 +316,6 @@ fn files_read(files: &BTreeMap<String, String>) -> Value {
         Value::Null
     } else {
         files.iter().map(|(name, digest)| (name.clone(), digest.as_str())).collect()
-    }
-}
-
-/// What is told about a step that failed.
-pub(super) fn failed(step: &str, found: &Diagnostic, began: Instant) -> Event {
-    let in_step = Diagnostic { step: Some(step.to_owned()), ..found.clone() };
-    Event::StepFailed {
-        step: step.to_owned(),
-        error: in_step.render(false),
-        message: found.message.clone(),
-        stopped: found.class == Class::Interrupted,
-        took_s: began.elapsed().as_secs_f64(),
     }
 }
 

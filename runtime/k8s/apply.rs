@@ -189,6 +189,10 @@ impl Composite for Manifest {
     const NAME: &'static str = "k8s::manifest";
     type Args = ManifestArgs;
 
+    fn reads(args: &Self::Args) -> Option<&str> {
+        http::is_local(&args.url).then_some(args.url.as_str())
+    }
+
     async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>> {
         if cx.planning() && args.url.contains(UNKNOWN_OPEN) {
             return Ok(not_known(cx));

@@ -20,18 +20,24 @@ use std::{collections::BTreeMap, sync::Arc};
 type Res<T> = Result<T, Box<EvalAltResult>>;
 
 /// Registers a module for each prefix of the names in `registry`.
-pub(super) fn register(engine: &mut Engine, registry: &Registry, host: &Arc<dyn Host>) {
+/// `read` is told of each file that a binding reads for a script.
+pub(super) fn register(
+    engine: &mut Engine,
+    registry: &Registry,
+    host: &Arc<dyn Host>,
+    read: Arc<dyn Fn(&str) + Send + Sync>,
+) {
     let mut modules: BTreeMap<&'static str, Module> = BTreeMap::new();
     for entry in registry.iter() {
         let Some((space, name)) = entry.name.rsplit_once("::") else { continue };
         let module = modules.entry(space).or_default();
-        let (own, to) = (entry.clone(), host.clone());
+        let (own, to, read) = (entry.clone(), host.clone(), read.clone());
         module.set_native_fn(name, move |context: NativeCallContext, arguments: Dynamic| -> Res<Dynamic> {
-            call(&own, to.as_ref(), &context, &arguments)
+            call(&own, to.as_ref(), read.as_ref(), &context, &arguments)
         });
         let (own, to) = (entry.clone(), host.clone());
         module.set_native_fn(name, move |context: NativeCallContext| -> Res<Dynamic> {
-            call(&own, to.as_ref(), &context, &Dynamic::from_map(rhai::Map::new()))
+            call(&own, to.as_ref(), &|_| (), &context, &Dynamic::from_map(rhai::Map::new()))
         });
     }
     for (space, module) in modules {
@@ -39,7 +45,13 @@ pub(super) fn register(engine: &mut Engine, registry: &Registry, host: &Arc<dyn 
     }
 }
 
-fn call(entry: &Entry, host: &dyn Host, context: &NativeCallContext, arguments: &Dynamic) -> Res<Dynamic> {
+fn call(
+    entry: &Entry,
+    host: &dyn Host,
+    read: &dyn Fn(&str),
+    context: &NativeCallContext,
+    arguments: &Dynamic,
+) -> Res<Dynamic> {
     let position = context.call_position();
     let name = entry.name;
     let Some(current) = Current::get().filter(|current| current.step.is_some()) else {
@@ -61,6 +73,11 @@ fn call(entry: &Entry, host: &dyn Host, context: &NativeCallContext, arguments: 
         fault.error.class = Class::Usage;
         fault.raise(position)
     })?;
+    if let Binding::Composite(composite) = &entry.binding
+        && let Some(path) = composite.reads(&arguments)
+    {
+        read(&path);
+    }
     let at = Units::position(context.call_source().unwrap_or_default(), position);
     let step = current.step.as_deref().unwrap_or_default();
     let output =

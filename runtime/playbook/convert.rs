@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use serde_json::{Number, Value};
 
 /// Deeper values are refused, as JSON readers do.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// Why a value is no data: (path to it, what it is).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::{
     Host,
     call::{Bound, copied},
-    convert::{from_json, to_json},
+    convert::{DEEPEST, from_json, to_json},
     current::Current,
     fault::Fault,
     network,
@@ -178,7 +178,10 @@ fn data(engine: &mut Engine) {
     }
     // So that a section of the settings and a map can be treated alike.
     engine.register_fn("to_map", |map: Map| map);
-    engine.register_fn("merge", |into: Map, from: Map| merged(into, &from));
+    engine.register_fn("merge", |context: NativeCallContext, mut into: Map, from: Map| -> Res<Map> {
+        let deep = || Fault::usage("`merge` takes maps nested up to 64 deep").raise(context.call_position());
+        merge(&mut into, &from, DEEPEST).then_some(into).ok_or_else(deep)
+    });
     engine.register_fn("flatten", |list: Array| -> Array {
         list.into_iter().flat_map(|item| if item.is_array() { item.cast::<Array>() } else { vec![item] }).collect()
     });
@@ -201,15 +204,19 @@ fn read(context: &NativeCallContext, text: &Dynamic) -> Res<Dynamic> {
     Ok(from_json(&value.map_err(|why| wrong(why).raise(context.call_position()))?))
 }
 
-/// `from` over `into`, map by map.
-fn merged(mut into: Map, from: &Map) -> Map {
-    for (key, value) in from {
-        let both =
-            into.get(key).and_then(|old| Some((old.read_lock::<Map>()?.clone(), value.read_lock::<Map>()?.clone())));
-        let value = both.map_or_else(|| value.clone(), |(old, new)| merged(old, &new).into());
-        into.insert(key.clone(), value);
-    }
-    into
+/// `from` over `into`, map by map. Whether both were no deeper than that.
+fn merge(into: &mut Map, from: &Map, deepest: usize) -> bool {
+    from.iter().all(|(key, value)| {
+        if let Some(old) = into.get_mut(key) {
+            // What closures share is copied: it may be in both.
+            *old = std::mem::take(old).flatten();
+            if let (Some(mut old), Some(new)) = (old.write_lock::<Map>(), value.read_lock::<Map>()) {
+                return deepest > 0 && merge(&mut old, &new, deepest - 1);
+            }
+        }
+        into.insert(key.clone(), value.clone());
+        true
+    })
 }
 
 fn files(engine: &mut Engine, units: &Arc<Units>, allow_read: &[PathBuf]) {
@@ -227,6 +234,13 @@ fn files(engine: &mut Engine, units: &Arc<Units>, allow_read: &[PathBuf]) {
         }
         Ok(text.into())
     });
+}
+
+/// Notes that a step read a file by other means than `read_file`.
+pub(super) fn reading(units: &Arc<Units>, allow_read: &[PathBuf]) -> Arc<dyn Fn(&str) + Send + Sync> {
+    let units = units.clone();
+    let allowed = Allowed { read: allow_read.to_vec(), ..Allowed::default() };
+    Arc::new(move |path| Current::read_file(path, digest_of(&units.data_file(path, &allowed))))
 }
 
 /// Stands for the content of a file; empty for one that cannot be read.

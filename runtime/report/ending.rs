@@ -86,16 +86,15 @@ pub fn counted(count: usize, one: &str) -> String {
 /// The end of a run in three lines.
 pub fn summary_text(summary: &Summary) -> String {
     let verb = &summary.verb;
-    let steps = if summary.steps_failed.is_empty() && summary.steps_left.is_empty() {
-        counted(summary.steps_done, "step")
-    } else {
-        format!(
-            "{} done, {} failed, {} not started",
-            counted(summary.steps_done, "step"),
-            summary.steps_failed.len(),
-            summary.steps_left.len()
-        )
-    };
+    let not_done = [
+        (summary.steps_failed.len(), "failed"),
+        (summary.steps_stopped.len(), "stopped"),
+        (summary.steps_left.len(), "not started"),
+    ];
+    let not_done: Vec<String> =
+        not_done.iter().filter(|(count, _)| *count > 0).map(|(count, how)| format!("{count} {how}")).collect();
+    let steps = counted(summary.steps_done, "step");
+    let steps = if not_done.is_empty() { steps } else { format!("{steps} done, {}", not_done.join(", ")) };
     let outcome = if summary.ok { "done" } else { "not finished" };
     let changes = [
         (summary.created, "created"),

@@ -110,6 +110,8 @@ pub struct Summary {
     pub steps_done: usize,
     /// Steps that failed.
     pub steps_failed: Vec<String>,
+    /// Steps that were stopped with the run.
+    pub steps_stopped: Vec<String>,
     /// Steps that were not run.
     pub steps_left: Vec<String>,
     /// Resources that exist now.

@@ -108,9 +108,11 @@ impl State {
     fn apply_to_stack(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::RunStarted { .. } => self.start_run(event, at),
-            Event::RunEnded { run_id, outcome } => {
+            Event::RunEnded { run_id, outcome, changes } => {
                 if let Some(run) = self.runs.iter_mut().rev().find(|run| run.run_id == *run_id) {
                     (run.ended, run.outcome) = (at, Some(*outcome));
+                    // What was told in pieces is known as a whole now.
+                    run.changes = changes.unwrap_or(run.changes);
                 }
             }
             Event::Lease { epoch, holder, nonce, ttl_s, .. } => {

@@ -1,5 +1,6 @@
 //! What a record can say.
 
+use super::model::Changes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,6 +93,9 @@ pub enum Event {
         run_id: String,
         /// How.
         outcome: Outcome,
+        /// How many resources it changed, each counted once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changes: Option<Changes>,
     },
     /// Written by [`super::Log::acquire`] only: from here on the stack is `holder`'s.
     Lease {

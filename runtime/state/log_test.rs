@@ -114,7 +114,7 @@ async fn what_is_appended_is_there_for_the_next_process() {
     log.lease_ok().unwrap();
     log.append(vec![run_started(), intent("a", json!({ "size": 1 }))]).await.unwrap();
     log.append(vec![ready("a", json!({ "id": "a-1" }))]).await.unwrap();
-    let ended = Event::RunEnded { run_id: "r1".into(), outcome: Outcome::Done };
+    let ended = Event::RunEnded { run_id: "r1".into(), outcome: Outcome::Done, changes: None };
     log.append(vec![ended]).await.unwrap();
     log.release(lease).await.unwrap();
     assert!(log.lease_ok().is_err());

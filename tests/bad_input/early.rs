@@ -85,8 +85,12 @@ fn what_a_plan_cannot_know_does_not_stop_a_run() {
 
 #[test]
 fn a_script_that_keeps_a_step_busy_for_ever_is_stopped() {
-    let place = script("step(\"a\", || { let x = []; loop { x.push(\"xxxxxxxxxxxxxxxxxxxxxxx\"); } });\n");
+    // Few operations, each of which takes long.
+    let place =
+        script("step(\"a\", || { let s = \"x\"; while s.len() < 2000000 { s += s; } loop { s.to_upper(); } });\n");
     nothing_is_written(&place, &["run", "p.rhai"], 2, &["computes for more than", "p.rhai:1"]);
+    let place = script("step(\"a\", || { let x = []; loop { x.push(1); } });\n");
+    nothing_is_written(&place, &["run", "p.rhai"], 2, &["too large", "p.rhai:1"]);
     let place = script("step(\"a\", || { loop {} });\n");
     nothing_is_written(&place, &["run", "p.rhai"], 2, &["does not come to an end", "p.rhai:1"]);
 }
