@@ -97,6 +97,8 @@ pub trait Resource: Send + Sync + 'static {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &[];
     /// Top-level fields that are all `find` looks by: a plan looks when these are known, whatever else is not yet.
     const FIND_BY: &'static [&'static str] = &[];
+    /// Fields that hold the name of a resource of a kind that it stands on, where they hold no id: `("cluster", "aws::eks::cluster")`.
+    const STANDS_ON: &'static [(&'static str, &'static str)] = &[];
     /// Outputs that only a comparison needs (a whole live object); the state log leaves them out.
     const UNRECORDED: &'static [&'static str] = &[];
     /// Whether the state log is the only place where it exists: then it is gone when its record is.

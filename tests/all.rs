@@ -1,11 +1,13 @@
 //! Tests of the program as a user runs it: against the simulated clouds, and against servers that others wrote.
 
 mod bad_input;
+mod clouds;
 mod corpus;
 mod crash;
 mod drift;
 mod faults;
 mod greedy;
+mod halfway;
 mod independent;
 mod ownership;
 mod promises;

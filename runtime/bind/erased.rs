@@ -33,6 +33,8 @@ pub struct ResourceMeta {
     pub changed_by_update: &'static [&'static str],
     /// See [`Resource::FIND_BY`].
     pub find_by: &'static [&'static str],
+    /// See [`Resource::STANDS_ON`].
+    pub stands_on: &'static [(&'static str, &'static str)],
     /// See [`Resource::UNRECORDED`].
     pub unrecorded: &'static [&'static str],
     /// See [`Resource::ONLY_RECORDED`].
@@ -139,6 +141,7 @@ impl<R: Resource> AnyResource for Typed<R> {
             uncompared: R::UNCOMPARED,
             changed_by_update: R::CHANGED_BY_UPDATE,
             find_by: R::FIND_BY,
+            stands_on: R::STANDS_ON,
             unrecorded: R::UNRECORDED,
             only_recorded: R::ONLY_RECORDED,
             ownership: R::OWNERSHIP,

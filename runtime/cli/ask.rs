@@ -1,6 +1,11 @@
 //! Questions to the person at the terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use super::signals;
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    sync::mpsc::RecvTimeoutError,
+    time::Duration,
+};
 
 /// What came of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +26,21 @@ pub fn ask(question: &str, yes: bool) -> Answer {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Answer::Nobody;
     }
-    let mut err = std::io::stderr().lock();
-    let _ = write!(err, "{question} [y/N] ");
-    let _ = err.flush();
-    let mut answer = String::new();
-    if std::io::stdin().lock().read_line(&mut answer).is_err() {
-        return Answer::No;
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    // Read beside: Ctrl-C is an answer, too.
+    let (sender, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = sender.send(if read.is_ok() { answer } else { String::new() });
+    });
+    while !signals::came() {
+        match answer.recv_timeout(Duration::from_millis(50)) {
+            Ok(answer) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") => return Answer::Yes,
+            Err(RecvTimeoutError::Timeout) => {}
+            _ => return Answer::No,
+        }
     }
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Answer::Yes,
-        _ => Answer::No,
-    }
+    Answer::No
 }

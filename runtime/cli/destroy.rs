@@ -4,10 +4,11 @@ use super::{
     Exit, Outcome, Refusal,
     ask::{Answer, ask},
     clouds::Clouds,
-    options::{Manner, Place, Reach},
+    guard,
+    options::{Manner, Place, Reach, Script},
     run::{command_line, exit_of, outcome_of, summary},
-    session::{Session, Wanted},
-    signals,
+    session::{self, Session, Wanted},
+    signals, tell,
 };
 use crate::{
     cx::Mode,
@@ -32,7 +33,7 @@ use std::{
 /// command says what to add. In the end the clouds are searched for leftovers that carry the stack's tag.
 #[derive(Args)]
 pub struct Destroy {
-    /// The playbook, for the stack's name; it is not read.
+    /// The playbook, for the stack's name and for what it protects.
     playbook: String,
     #[command(flatten)]
     place: Place,
@@ -65,6 +66,7 @@ impl Destroy {
         } else {
             Logged::before(Terminal::new(steps.iter().map(String::as_str)))
         };
+        guard::same_clouds(&session, &clouds, &self.reach, &reached(&targets))?;
         let engine = self.engine(&session, &clouds, Mode::Run, targets.clone(), reporter.clone())?;
         let handle = session.runtime.handle();
         self.agreed(&engine, &session, &addresses, clouds.is_live())?;
@@ -121,9 +123,29 @@ impl Destroy {
             targets,
             playbook_folder: PathBuf::from("."),
             allow_read: &[],
-            protected_steps: BTreeSet::new(),
+            protected_steps: self.protected(session),
             reporter,
         })
+    }
+
+    /// Steps that the playbook protects now; what it protected when it ran is recorded. A stack can be destroyed without its
+    /// playbook, and with one that is broken.
+    fn protected(&self, session: &Session) -> BTreeSet<String> {
+        if !Path::new(&self.playbook).is_file() {
+            return BTreeSet::new();
+        }
+        let script = Script {
+            playbook: self.playbook.clone(),
+            settings_files: Vec::new(),
+            set: Vec::new(),
+            allow_read: Vec::new(),
+        };
+        if let Ok((playbook, _)) = session::load(&script, &session.registry, true) {
+            return session::protected(&playbook);
+        }
+        let known = "what it protects is known from its last run only";
+        tell(&format!("note: `{}` cannot be read as it is: {known}", self.playbook));
+        BTreeSet::new()
     }
 
     /// Refuses a name that is neither a playbook nor a stack: it is a slip.
@@ -168,13 +190,13 @@ impl Destroy {
         live: bool,
     ) -> Result<(), Refusal> {
         let refused = session.runtime.block_on(engine.refused_deletes(addresses));
-        if let Some(first) = refused.first() {
-            if first.class != Class::Refused {
-                return Err(first.clone().into());
-            }
-            let reasons: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
+        if let Some((_, unknown)) = refused.iter().find(|(_, error)| error.class != Class::Refused) {
+            return Err(unknown.clone().into());
+        }
+        if !refused.is_empty() {
+            let reasons: Vec<&str> = refused.iter().map(|(_, error)| error.message.as_str()).collect();
             let flags: Vec<&str> =
-                refused.iter().filter_map(|error| error.hint.as_deref()?.split('`').nth(1)).collect();
+                refused.iter().filter_map(|(_, error)| error.hint.as_deref()?.split('`').nth(1)).collect();
             return Err(Error::new(Class::Refused, "nothing was deleted")
                 .because(reasons.join("; "))
                 .hint(format!("{} {}", command_line(), flags.join(" ")))
@@ -212,6 +234,11 @@ impl Destroy {
             user: holder.user,
         }
     }
+}
+
+/// What the last run was told about the clouds.
+fn reached(targets: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    targets.iter().filter(|(_, value)| value.is_object()).map(|(cloud, value)| (cloud.clone(), value.clone())).collect()
 }
 
 fn targets(recorded: &Value) -> BTreeMap<String, Value> {

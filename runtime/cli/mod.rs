@@ -6,6 +6,7 @@ pub mod clouds;
 mod completions;
 mod destroy;
 mod docs;
+mod guard;
 mod log;
 pub mod options;
 mod plan;
@@ -180,6 +181,12 @@ fn show(diagnostics: &[Diagnostic]) {
             more => drop(writeln!(out, "  the same at {more} more places")),
         }
     }
+}
+
+/// Says a line on standard error. A terminal that was closed is no error.
+fn tell(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{}", tame(&hide(text)));
 }
 
 /// Prints a line on standard output. A reader that went away is no error.

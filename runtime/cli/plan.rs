@@ -3,6 +3,7 @@
 use super::{
     Exit, Outcome, Refusal,
     clouds::Clouds,
+    guard,
     options::{Manner, Place, Reach, Script},
     session::{self, Session, Wanted},
 };
@@ -55,6 +56,8 @@ impl Plan {
     pub(super) fn carry_out(self) -> Outcome {
         let session = Session::open(&self.place, &self.script.playbook)?;
         let clouds = session.reach(&self.reach)?;
+        let (playbook, _) = session::load(&self.script, &session.registry, true)?;
+        guard::same_clouds(&session, &clouds, &self.reach, &session.targets(&playbook))?;
         let manner = Manner { json: self.json, yes: false, allow_delete: self.allow_delete.clone() };
         let planning = Planning {
             session: &session,
@@ -169,7 +172,7 @@ async fn planned_deletes(engine: &Engine, planned: &[Planned]) -> Vec<Planned> {
             verdict: Verdict::Delete,
             changes: Vec::new(),
             note: Some("no longer declared".to_owned()),
-            needs_allow_delete: refused.is_some(),
+            needs_allow_delete: refused.map(|_| resource.name.clone()).into_iter().collect(),
         });
     }
     deletes

@@ -4,11 +4,12 @@ use super::{
     Exit, Outcome, Refusal,
     ask::{Answer, ask},
     clouds::Clouds,
+    guard,
     options::{Manner, Place, Reach, Script},
     plan::{self, Planning},
     preflight,
     session::{self, Session, Wanted},
-    signals,
+    signals, tell,
 };
 use crate::{
     cx::Mode,
@@ -56,6 +57,13 @@ impl Run {
         let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
+        let account = match guard::same_clouds(&session, &clouds, &self.reach, &session.targets(&playbook)) {
+            Ok(account) => account,
+            Err(refusal) => {
+                let _ = session.runtime.block_on(session.log.release(lease));
+                return Err(refusal);
+            }
+        };
         let wanted = wanted_digest(&playbook, self.step.as_deref());
         let agreed = if clouds.is_live() {
             self.agreed_to_plan(&session, &clouds)
@@ -64,7 +72,8 @@ impl Run {
         };
         if !matches!(agreed, Ok(true)) {
             let _ = session.runtime.block_on(session.log.release(lease));
-            return agreed.map(|_| Exit::Failed);
+            let exit = if stopped.load(Ordering::SeqCst) { Exit::Interrupted } else { Exit::Failed };
+            return agreed.map(|_| exit);
         }
         let reporter = reporter(&self.manner, &playbook);
         let engine = session.engine(Wanted {
@@ -88,7 +97,7 @@ impl Run {
             "run",
             &self.script.playbook,
             &playbook,
-            &clouds,
+            (&clouds, account.as_deref()),
             wanted,
         )]))?;
         reporter.hear(&Event::RunStarted {
@@ -134,14 +143,14 @@ impl Run {
     /// Shows the plan of a live run and asks.
     fn agreed_to_plan(&self, session: &Session, clouds: &Clouds) -> Result<bool, Refusal> {
         let planned = self.planning(session, clouds).make()?;
-        eprint!("{}", planned.text);
+        tell(planned.text.trim_end());
         if !planned.counts.any() {
             return Ok(true);
         }
         match ask("carry out this plan?", self.manner.yes) {
             Answer::Yes => Ok(true),
             Answer::No => {
-                eprintln!("nothing was changed");
+                tell("nothing was changed");
                 Ok(false)
             }
             Answer::Nobody => Err(Error::new(Class::Usage, "there is nobody to ask whether to carry out this plan")
@@ -158,12 +167,15 @@ impl Run {
         }
         let handle = session.runtime.handle();
         let refused = handle.block_on(engine.refused_deletes(&orphans));
-        for error in &refused {
+        for (address, error) in &refused {
             let hint = error.hint.as_deref().unwrap_or_default();
-            let text = format!("{}: no longer declared, kept ({hint})", error.message);
+            let text = match error.class {
+                Class::Refused => format!("{}: no longer declared, kept ({hint})", error.message),
+                _ => format!("`{address}` is not deleted: no longer declared, kept ({error})"),
+            };
             engine.reporter.hear(&Event::Warning { text });
         }
-        let kept = |address: &String| refused.iter().any(|error| error.message.contains(&format!("`{address}`")));
+        let kept = |address: &String| refused.iter().any(|(refused, _)| refused == address);
         let orphans: BTreeSet<String> = orphans.into_iter().filter(|address| !kept(address)).collect();
         if orphans.is_empty() {
             return;
@@ -204,11 +216,12 @@ pub(super) fn started(
     verb: &str,
     name: &str,
     playbook: &Playbook,
-    clouds: &Clouds,
+    (clouds, account): (&Clouds, Option<&str>),
     wanted: String,
 ) -> state::Event {
     let mut targets: serde_json::Map<String, serde_json::Value> = session.targets(playbook).into_iter().collect();
-    targets.insert("target".to_owned(), clouds.target.clone().into());
+    targets.insert(guard::TARGET.to_owned(), clouds.target.clone().into());
+    targets.extend(account.map(|account| (guard::ACCOUNT.to_owned(), account.into())));
     let holder = Holder::here(verb);
     state::Event::RunStarted {
         run_id: run_id.to_owned(),

@@ -13,7 +13,6 @@ use crate::{
     engine::{Engine, Permissions, steps::EngineHost},
     error::{Class, Error, Result},
     playbook::{Diagnostic, Host, Limits, Load, Playbook, Position, SettingsLayer, Sources},
-    printable::tame,
     report::{Event, Reporter},
     state::{self, Keys, Log, S3Access},
     wire::Wire,
@@ -52,7 +51,7 @@ impl Host for LateHost {
     fn say(&self, step: &str, text: &str) {
         match self.0.get() {
             Some(host) => host.say(step, text),
-            None => eprintln!("{}", tame(text)),
+            None => super::tell(text),
         }
     }
 }
@@ -121,7 +120,7 @@ impl Session {
     pub fn take(&self) -> Result<state::Lease> {
         let lease = self.runtime.block_on(self.log.acquire(state::Holder::here(super::run::command_line())))?;
         for notice in self.log.notices() {
-            eprintln!("note: {notice}");
+            super::tell(&format!("note: {notice}"));
         }
         Ok(lease)
     }

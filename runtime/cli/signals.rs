@@ -2,6 +2,7 @@
 //! (the log copes).
 
 use std::{
+    io::Write,
     process::exit,
     sync::{
         Arc,
@@ -10,6 +11,14 @@ use std::{
 };
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+
+/// Whether a signal came.
+static CAME: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was told to stop.
+pub fn came() -> bool {
+    CAME.load(Ordering::SeqCst)
+}
 
 /// Cancels `cancel` at the first signal and exits with 130 at the second. The flag says whether one came.
 pub fn watch(runtime: &Handle, cancel: CancellationToken) -> Arc<AtomicBool> {
@@ -25,11 +34,16 @@ pub fn watch(runtime: &Handle, cancel: CancellationToken) -> Arc<AtomicBool> {
                 _ = terminate.recv() => {}
                 _ = hangup.recv() => {}
             }
+            CAME.store(true, Ordering::SeqCst);
             if flag.swap(true, Ordering::SeqCst) {
                 exit(130);
             }
-            eprintln!("\nstopping: calls in flight are finished and recorded (again to stop at once)");
             cancel.cancel();
+            // On a thread of its own: a terminal that does not take it must not keep the second signal from being seen.
+            std::thread::spawn(|| {
+                let words = "\nstopping: calls in flight are finished and recorded (again to stop at once)\n";
+                let _ = std::io::stderr().write_all(words.as_bytes());
+            });
         }
     });
     came

@@ -4,11 +4,12 @@ use super::{
     Exit, Outcome, Refusal,
     ask::{Answer, ask},
     clouds::Clouds,
+    guard,
     options::{Manner, Place, Reach, Script},
     run::{reporter, started, summary, wanted_digest},
     saved::Files,
     session::{self, LateHost, Session, Wanted},
-    show, signals, stale,
+    show, signals, stale, tell,
 };
 use crate::{
     cx::{Mode, Run},
@@ -44,7 +45,8 @@ impl Watch {
         let lease = session.take()?;
         signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
-        let mut watching = Watching { watch: &self, session: &session, clouds: &clouds, run: None };
+        let account = guard::same_clouds(&session, &clouds, &self.reach, &session.targets(&playbook))?;
+        let mut watching = Watching { watch: &self, session: &session, clouds: &clouds, account, run: None };
         let (mut files, saved) = Files::new()?;
         let mut first = Some((playbook, host));
         while !session.cancel.is_cancelled() {
@@ -67,7 +69,7 @@ impl Watch {
                 Err(refusal) => show(&refusal.0),
             }
             if !self.manner.json {
-                eprintln!("\nwatching {} (Ctrl-C ends)", counted(files.count(), "file"));
+                tell(&format!("\nwatching {} (Ctrl-C ends)", counted(files.count(), "file")));
             }
             if !files.wait(&saved, &session) {
                 break;
@@ -82,6 +84,8 @@ struct Watching<'a> {
     watch: &'a Watch,
     session: &'a Session,
     clouds: &'a Clouds,
+    /// Whose clouds these are, where it was asked for.
+    account: Option<String>,
     /// Kept while the targets stay the same, so that clients and their connections are.
     run: Option<Arc<Run>>,
 }
@@ -110,7 +114,7 @@ impl Watching<'_> {
             "watch",
             &self.watch.script.playbook,
             playbook,
-            self.clouds,
+            (self.clouds, self.account.as_deref()),
             wanted_digest(playbook, None),
         )]))?;
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
@@ -190,7 +194,7 @@ impl Watching<'_> {
             return Ok(true);
         }
         let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
-        eprint!("{}", plan::text(&planned, &steps, false));
+        tell(plan::text(&planned, &steps, false).trim_end());
         Ok(ask("carry out this plan?", self.watch.manner.yes) == Answer::Yes)
     }
 
@@ -211,7 +215,9 @@ impl Watching<'_> {
             return Ok(());
         }
         let handle = self.session.runtime.handle();
-        if let Some(refused) = handle.block_on(engine.refused_deletes(&orphans)).into_iter().next() {
+        if let Some(refused) =
+            handle.block_on(engine.refused_deletes(&orphans)).into_iter().map(|(_, error)| error).next()
+        {
             return Err(refused.into());
         }
         let list: Vec<&str> = orphans.iter().map(String::as_str).collect();

@@ -73,7 +73,7 @@ impl Engine {
             verdict: Verdict::Do,
             changes: Vec::new(),
             note: Some(note),
-            needs_allow_delete: false,
+            needs_allow_delete: Vec::new(),
         };
         if has_unknown(args) {
             self.note_planned(planned("with values that are not known until run".to_owned()));

@@ -3,6 +3,7 @@
 use super::{
     Engine, asked_by,
     planned::Verdict,
+    remove::recordable,
     retry::{Policy, is_ambiguous, retried},
     settle::{read, settled},
 };
@@ -91,6 +92,8 @@ impl Declared<'_> {
     /// (observed, whether it was just made, what was done)
     async fn by_record(&self, record: &Resource) -> Result<(Value, bool, Verdict)> {
         match record.status {
+            // A deletion that was begun before anything was recorded tells no more than the intent.
+            Status::Deleting if record.outputs.is_null() => self.after_deletion(record, self.find().await?).await,
             Status::Intended => match self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await? {
                 Some(found) => {
                     self.note_created(&found).await?;
@@ -99,13 +102,7 @@ impl Declared<'_> {
                 None if record.args == self.args => Ok((self.made(&record.token).await?, true, Verdict::Create)),
                 None => Ok((self.created().await?, true, Verdict::Create)),
             },
-            Status::Deleting => {
-                if let Some(found) = self.read(&record.outputs).await? {
-                    self.delete_and_wait(&found).await?;
-                }
-                self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
-                Ok((self.created().await?, true, Verdict::Replace))
-            }
+            Status::Deleting => self.after_deletion(record, self.read(&record.outputs).await?).await,
             Status::Created | Status::Ready | Status::Updating => {
                 if let Some(found) = self.read_recorded(record).await? {
                     self.unless_broken(record, found).await
@@ -116,6 +113,29 @@ impl Declared<'_> {
                 }
             }
         }
+    }
+
+    /// A deletion was begun in a former run. What is there and works was not deleted: it is kept, as a plan says. What is on its
+    /// way out is waited for; what is broken has to be deleted again, and that is asked about like any other deletion.
+    async fn after_deletion(&self, record: &Resource, found: Option<Value>) -> Result<(Value, bool, Verdict)> {
+        let found = match found {
+            Some(found) if matches!(self.kind.readiness(&found)?, Readiness::Pending(_)) => self.left(found).await?,
+            other => other,
+        };
+        let Some(found) = found else {
+            self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+            return Ok((self.created().await?, true, Verdict::Replace));
+        };
+        if self.kind.readiness(&found)? == Readiness::Ready {
+            self.engine
+                .record(vec![Event::Ready { address: self.address.clone(), outputs: self.recordable(&found) }])
+                .await?;
+            return Ok((found, false, Verdict::Keep));
+        }
+        self.engine.may_delete(record).await?;
+        self.delete_and_wait(&found).await?;
+        self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+        Ok((self.created().await?, true, Verdict::Replace))
     }
 
     /// An object that failed while it was made is of no use to anyone: it is deleted and made again.
@@ -309,13 +329,9 @@ impl Declared<'_> {
         self.engine.record(events).await
     }
 
-    /// What is kept of an object: what only a comparison needs goes neither into the log nor to scripts.
+    /// What is kept of an object.
     pub(super) fn recordable(&self, observed: &Value) -> Value {
-        let mut kept = observed.clone();
-        if let Some(map) = kept.as_object_mut().filter(|_| !self.meta.unrecorded.is_empty()) {
-            map.retain(|field, _| !self.meta.unrecorded.contains(&field.as_str()));
-        }
-        kept
+        recordable(&self.meta, observed)
     }
 
     /// Tells the log.

@@ -61,15 +61,15 @@ fn needs<'a>(state: &'a State, step: &str) -> Vec<&'a str> {
 }
 
 impl Engine {
-    /// The resources that would be deleted but may not be, each with the reason.
-    pub async fn refused_deletes(&self, addresses: &BTreeSet<String>) -> Vec<Error> {
+    /// The resources that would be deleted but may not be, or of which it cannot be told, each with the reason.
+    pub async fn refused_deletes(&self, addresses: &BTreeSet<String>) -> Vec<(String, Error)> {
         let resources: Vec<Resource> = self
             .log
             .with(|state| addresses.iter().filter_map(|address| state.resources.get(address).cloned()).collect());
         let mut refused = Vec::new();
         for resource in resources {
             if let Err(error) = self.may_delete(&resource).await {
-                refused.push(error);
+                refused.push((resource.address, error));
             }
         }
         refused

@@ -61,6 +61,8 @@ pub struct Engine {
     declared: Mutex<BTreeMap<String, String>>,
     changed: Mutex<Vec<(String, String, Verdict)>>,
     stopped: Mutex<BTreeSet<String>>,
+    /// What a plan deletes because it stands on something that is replaced, and on what.
+    goes_with: Mutex<BTreeMap<String, String>>,
     planned: Mutex<Vec<Planned>>,
     /// Steps that looked into something of the stack in this pass.
     looked: Mutex<BTreeSet<String>>,
@@ -84,6 +86,7 @@ impl Engine {
             declared: Mutex::default(),
             changed: Mutex::default(),
             stopped: Mutex::default(),
+            goes_with: Mutex::default(),
             planned: Mutex::default(),
             looked: Mutex::default(),
         }
@@ -169,6 +172,17 @@ impl Engine {
         }
         declared.insert(address.to_owned(), step.to_owned());
         Ok(())
+    }
+
+    fn note_goes_with<'a>(&self, addresses: impl Iterator<Item = &'a str>, under: &str) {
+        let mut goes = locked(&self.goes_with);
+        for address in addresses {
+            goes.entry(address.to_owned()).or_insert_with(|| under.to_owned());
+        }
+    }
+
+    fn goes_with(&self, address: &str) -> Option<String> {
+        locked(&self.goes_with).get(address).cloned()
     }
 
     fn note_changed(&self, step: &str, address: &str, verdict: Verdict) {

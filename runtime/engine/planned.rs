@@ -43,9 +43,9 @@ pub struct Planned {
     /// What else a reader has to know: that data is lost, why it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Whether a run refuses it without `--allow-delete`.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub needs_allow_delete: bool,
+    /// What `--allow-delete` has to name for a run not to refuse it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs_allow_delete: Vec<String>,
 }
 
 impl Planned {

@@ -15,7 +15,8 @@ use serde_json::Value;
 
 impl Declared<'_> {
     pub(super) async fn plan(&self) -> Result<Value> {
-        let record = self.engine.resource(&self.address).filter(|record| record.status != Status::Intended);
+        let known_of = |record: &Resource| record.status != Status::Intended && !record.outputs.is_null();
+        let record = self.engine.resource(&self.address).filter(known_of);
         let known = !has_unknown(&self.args);
         let observed = match &record {
             Some(record) => self.read(&record.outputs).await?,
@@ -37,10 +38,10 @@ impl Declared<'_> {
             if let Err(refused) = self.may_take_over(&observed) {
                 let lost = if self.meta.stateful { "; the data in it is lost" } else { "" };
                 let note = format!("{}: it is taken over, deleted and made again{lost}", refused.message);
-                self.say(Verdict::Replace, changes, Some(note), true);
+                self.say(Verdict::Replace, changes, Some(note), vec![self.name.clone()]);
                 return Ok(self.created_outputs());
             }
-            self.say(Verdict::Adopt, changes, note, false);
+            self.say(Verdict::Adopt, changes, note, Vec::new());
             return Ok(self.recordable(&observed));
         }
         self.plan_change(record.as_ref(), observed).await
@@ -61,7 +62,7 @@ impl Declared<'_> {
 
     fn plan_create(&self, record: Option<&Resource>) -> Value {
         let note = record.map(|_| "was deleted by someone else".to_owned());
-        self.say(Verdict::Create, fields_of_create(&self.args, self.meta.uncompared), note, false);
+        self.say(Verdict::Create, fields_of_create(&self.args, self.meta.uncompared), note, Vec::new());
         self.created_outputs()
     }
 
@@ -69,17 +70,36 @@ impl Declared<'_> {
         if record.is_some_and(|record| matches!(record.status, Status::Created | Status::Deleting))
             && let Readiness::Broken(why) = self.kind.readiness(&observed)?
         {
-            self.say(Verdict::Replace, Vec::new(), Some(format!("it failed while it was made: {why}")), false);
+            let (begun, mut refused) = (record.filter(|record| record.status == Status::Deleting), Vec::new());
+            if let Some(record) = begun
+                && self.engine.may_delete(record).await.is_err()
+            {
+                refused.push(self.name.clone());
+            }
+            let what = if begun.is_some() { "its deletion was begun" } else { "it failed while it was made" };
+            self.say(Verdict::Replace, Vec::new(), Some(format!("{what}: {why}")), refused);
             return Ok(self.created_outputs());
         }
         let is_new = record.is_none_or(|record| matches!(record.status, Status::Created | Status::Deleting));
         if is_new && let Readiness::Pending(why) = self.kind.readiness(&observed)? {
-            self.say(Verdict::Unknown, Vec::new(), Some(format!("still being made: {why}")), false);
+            let begun = record.is_some_and(|record| record.status == Status::Deleting);
+            let what = if begun { "its deletion was begun" } else { "still being made" };
+            self.say(Verdict::Unknown, Vec::new(), Some(format!("{what}: {why}")), Vec::new());
             return Ok(self.outputs_so_far(&observed));
+        }
+        if let Some(under) = self.engine.goes_with(&self.address) {
+            let lost = if self.meta.stateful { "; replacing it loses the data in it" } else { "" };
+            let refused = match record {
+                Some(record) if self.engine.may_delete(record).await.is_err() => vec![self.name.clone()],
+                _ => Vec::new(),
+            };
+            let note = format!("it stands on `{under}`, which is replaced{lost}");
+            self.say(Verdict::Replace, visible(self.kind.diff(&self.args, &observed)), Some(note), refused);
+            return Ok(self.created_outputs());
         }
         let changes = self.kind.diff(&self.args, &observed);
         if changes.is_empty() {
-            self.say(Verdict::Keep, changes, None, false);
+            self.say(Verdict::Keep, changes, None, Vec::new());
             return Ok(self.recordable(&observed));
         }
         if changes.iter().any(|change| change.effect == Effect::Replace) {
@@ -87,7 +107,7 @@ impl Declared<'_> {
             self.say(Verdict::Replace, visible(changes), note, refused);
             return Ok(self.created_outputs());
         }
-        self.say(Verdict::Update, visible(changes), None, false);
+        self.say(Verdict::Update, visible(changes), None, Vec::new());
         let observed = self.recordable(&observed);
         let outputs = outputs_of_update(self.meta.kind, &self.name, &self.args, &observed, self.meta.changed_by_update);
         Ok(outputs)
@@ -112,15 +132,20 @@ impl Declared<'_> {
         outputs
     }
 
-    /// Whether a run refuses the replacement, and what a reader has to know about it.
-    async fn cost_of_replacing(&self, record: Option<&Resource>) -> (bool, Option<String>) {
-        let Some(record) = record else { return (self.meta.stateful, None) };
+    /// What a run wants to be named before it carries out the replacement, and what a reader has to know about it.
+    async fn cost_of_replacing(&self, record: Option<&Resource>) -> (Vec<String>, Option<String>) {
+        let Some(record) = record else {
+            return (self.meta.stateful.then(|| self.name.clone()).into_iter().collect(), None);
+        };
         let state = self.engine.log.with(|state| state.resources.clone());
-        let dependents = dependents(record, &state.values());
-        let mut refused = self.engine.may_delete(record).await.is_err();
-        for dependent in &dependents {
-            refused |= self.engine.may_delete(dependent).await.is_err();
+        let dependents = dependents(record, &state.values(), &self.engine.registry);
+        let mut refused = Vec::new();
+        for one in std::iter::once(&record).chain(&dependents) {
+            if self.engine.may_delete(one).await.is_err() {
+                refused.push(one.name.clone());
+            }
         }
+        self.engine.note_goes_with(dependents.iter().map(|dependent| dependent.address.as_str()), &self.address);
         let mut notes = Vec::new();
         if self.meta.stateful {
             notes.push("replacing it loses the data in it".to_owned());
@@ -137,7 +162,7 @@ impl Declared<'_> {
         outputs_of_create(self.meta.kind, &self.name, &self.args, &schema)
     }
 
-    fn say(&self, verdict: Verdict, changes: Vec<Change>, note: Option<String>, needs_allow_delete: bool) {
+    fn say(&self, verdict: Verdict, changes: Vec<Change>, note: Option<String>, needs_allow_delete: Vec<String>) {
         self.engine.note_planned(Planned {
             address: self.address.clone(),
             step: self.step.clone(),

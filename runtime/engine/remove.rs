@@ -8,7 +8,7 @@ use super::{
     settle::{poll_interval, read},
 };
 use crate::{
-    bind::{AnyResource, Change, Readiness},
+    bind::{AnyResource, Change, Readiness, Registry, ResourceMeta},
     cx::Cx,
     error::{Class, Error, Result, pasteable},
     report::Event as Heard,
@@ -26,21 +26,34 @@ const REMAINS: Duration = Duration::from_mins(5);
 /// Outputs that name an object to others. Only these tie two resources together.
 const IDENTITIES: [&str; 3] = ["id", "arn", "endpoint"];
 
-/// The resources among `all` that were made with an identity of `of` in their arguments, and theirs, last made first.
-pub fn dependents<'a>(of: &Resource, all: &(impl Iterator<Item = &'a Resource> + Clone)) -> Vec<&'a Resource> {
+/// The resources among `all` that were made with an identity of `of` in their arguments, or with its name where their kind
+/// says so, and theirs, last made first.
+pub fn dependents<'a>(
+    of: &'a Resource,
+    all: &(impl Iterator<Item = &'a Resource> + Clone),
+    registry: &Registry,
+) -> Vec<&'a Resource> {
     let mut found: Vec<&Resource> = Vec::new();
-    let mut queue = vec![identities(of)];
-    while let Some(ids) = queue.pop() {
+    let mut queue = vec![of];
+    while let Some(one) = queue.pop() {
+        let ids = identities(one);
         for other in all.clone() {
             let known = other.address == of.address || found.iter().any(|known| known.address == other.address);
-            if !known && ids.iter().any(|id| holds(&other.args, id)) {
+            if !known && (ids.iter().any(|id| holds(&other.args, id)) || names(other, one, registry)) {
                 found.push(other);
-                queue.push(identities(other));
+                queue.push(other);
             }
         }
     }
     found.sort_by_key(|resource| std::cmp::Reverse(resource.order));
     found
+}
+
+/// Whether `other` was made with the name of `one` in a field that means its kind.
+fn names(other: &Resource, one: &Resource, registry: &Registry) -> bool {
+    registry.kind(&other.kind).is_some_and(|kind| {
+        kind.meta().stands_on.iter().any(|(field, kind)| *kind == one.kind && other.args[*field] == one.name)
+    })
 }
 
 pub(super) fn identities(of: &Resource) -> Vec<String> {
@@ -55,6 +68,15 @@ pub(super) fn holds(value: &Value, id: &str) -> bool {
         Value::Object(map) => map.values().any(|item| holds(item, id)),
         _ => false,
     }
+}
+
+/// What is kept of an object: what only a comparison needs goes neither into the log nor to scripts.
+pub(super) fn recordable(meta: &ResourceMeta, observed: &Value) -> Value {
+    let mut kept = observed.clone();
+    if let Some(map) = kept.as_object_mut().filter(|_| !meta.unrecorded.is_empty()) {
+        map.retain(|field, _| !meta.unrecorded.contains(&field.as_str()));
+    }
+    kept
 }
 
 impl Engine {
@@ -100,7 +122,9 @@ impl Engine {
         self.stop_if_cancelled()?;
         tracing::debug!(step = resource.step, resource = resource.address, status = %resource.status, "to be deleted");
         let gone = Event::Deleted { address: resource.address.clone() };
-        let observed = if resource.status == Status::Intended {
+        // Of what was deleted before it was recorded nothing but the intent is known.
+        let intended = resource.status == Status::Intended || resource.outputs.is_null();
+        let observed = if intended {
             // It may have been made before the process died.
             let find = || async {
                 match kind.find(cx, &resource.args).await {
@@ -123,8 +147,16 @@ impl Engine {
             }
             return self.record(vec![gone]).await;
         };
+        let mut events = Vec::new();
+        if resource.status == Status::Intended {
+            let outputs = recordable(&kind.meta(), &observed);
+            events.push(Event::Created { address: resource.address.clone(), outputs });
+        }
         if resource.status != Status::Deleting {
-            self.log.append(vec![Event::Deleting { address: resource.address.clone() }]).await?;
+            events.push(Event::Deleting { address: resource.address.clone() });
+        }
+        if !events.is_empty() {
+            self.log.append(events).await?;
         }
         delete_and_wait(cx, kind.as_ref(), &observed).await?;
         self.wait_for_remains(cx, kind.as_ref(), &observed).await?;
@@ -170,6 +202,27 @@ impl Declared<'_> {
         }
     }
 
+    /// Waits until something that is on its way out, or in, is gone or stays; what stays.
+    pub(super) async fn left(&self, mut found: Value) -> Result<Option<Value>> {
+        let began = Instant::now();
+        let life = Duration::from_secs(self.meta.timeout_s);
+        let deadline = self.cx.run.pace.scaled(life).max(Duration::from_secs(20));
+        while let Readiness::Pending(why) = self.kind.readiness(&found)? {
+            if began.elapsed() > deadline {
+                return Err(Error::new(Class::TimedOut, format!("`{}` is neither gone nor ready", self.address))
+                    .because(why)
+                    .hint("run the same command again: it goes on waiting where it stopped"));
+            }
+            self.cx.say(&format!("its deletion was begun: {why}"));
+            self.cx.sleep(poll_interval(self.meta.poll_s, began.elapsed(), &self.cx)).await?;
+            match self.read(&found).await? {
+                Some(next) => found = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(found))
+    }
+
     pub(super) async fn delete_and_wait(&self, observed: &Value) -> Result<()> {
         delete_and_wait(&self.cx, self.kind.as_ref(), observed).await
     }
@@ -183,7 +236,7 @@ impl Declared<'_> {
         if let Some(record) = record {
             self.engine.may_delete(&record).await?;
             let state = self.engine.log.with(|state| state.resources.clone());
-            let dependents = dependents(&record, &state.values());
+            let dependents = dependents(&record, &state.values(), &self.engine.registry);
             for dependent in &dependents {
                 self.engine.may_delete(dependent).await?;
             }

@@ -180,7 +180,7 @@ impl<'a> Pass<'a> {
                         "as things are: {}; what is planned before it may change that",
                         diagnostic.message
                     )),
-                    needs_allow_delete: false,
+                    needs_allow_delete: Vec::new(),
                 });
                 super::locked(&self.outputs).insert(name.to_owned(), unknown(name));
                 true

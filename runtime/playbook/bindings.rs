@@ -25,7 +25,7 @@ pub(super) fn register(
     engine: &mut Engine,
     registry: &Registry,
     host: &Arc<dyn Host>,
-    read: Arc<dyn Fn(&str) + Send + Sync>,
+    read: &Arc<dyn Fn(&str) + Send + Sync>,
 ) {
     let mut modules: BTreeMap<&'static str, Module> = BTreeMap::new();
     for entry in registry.iter() {

@@ -36,7 +36,7 @@ pub(super) fn engine(parts: &Parts<'_>) -> Engine {
     settings_value::register(&mut engine);
     functions::register(&mut engine, parts.units, parts.host, parts.allow_read);
     declare::register(&mut engine, parts.book, parts.units, parts.limits);
-    bindings::register(&mut engine, parts.registry, parts.host, functions::reading(parts.units, parts.allow_read));
+    bindings::register(&mut engine, parts.registry, parts.host, &functions::reading(parts.units, parts.allow_read));
     engine.set_module_resolver(Resolver { units: parts.units.clone(), done: Mutex::default(), open: Mutex::default() });
     let known = engine.collect_fn_metadata(None, |found| Some(found.metadata.name.to_string()), true);
     let _ = names.set(known.into_iter().collect());

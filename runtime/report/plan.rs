@@ -125,7 +125,7 @@ fn write_line(out: &mut String, line: &Planned) {
         Verdict::Adopt => "  (taken over)",
         _ => "",
     };
-    let aside = line.note.as_ref().filter(|_| line.changes.is_empty() && !line.needs_allow_delete);
+    let aside = line.note.as_ref().filter(|_| line.changes.is_empty() && line.needs_allow_delete.is_empty());
     let aside = aside.map(|note| format!("  ({note})")).unwrap_or_default();
     let _ = writeln!(out, "  {sign} {}{word}{aside}", line.address);
     let width = line.changes.iter().map(|change| change.field.chars().count()).max().unwrap_or(0).min(32);
@@ -145,10 +145,10 @@ fn write_notes(out: &mut String, line: &Planned) {
     if let Some(note) = &line.note {
         let _ = writeln!(out, "      note: {note}");
     }
-    if line.needs_allow_delete {
-        // All behind the kind is the name, and names may have parts of their own.
-        let name = line.address.split_once('/').map_or(line.address.as_str(), |(_, name)| name);
-        let _ = writeln!(out, "      refused without `--allow-delete {}`", pasteable(name));
+    if !line.needs_allow_delete.is_empty() {
+        let options: Vec<String> =
+            line.needs_allow_delete.iter().map(|name| format!("--allow-delete {}", pasteable(name))).collect();
+        let _ = writeln!(out, "      refused without `{}`", options.join(" "));
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             verdict,
             changes,
             note: None,
-            needs_allow_delete: false,
+            needs_allow_delete: Vec::new(),
         }
     }
 

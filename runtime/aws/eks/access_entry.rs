@@ -86,6 +86,7 @@ impl Resource for AccessEntry {
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
+    const STANDS_ON: &'static [(&'static str, &'static str)] = &[("cluster", "aws::eks::cluster")];
 
     fn name(args: &Value) -> Option<String> {
         let principal = text(args, "principal")?;

@@ -198,6 +198,7 @@ impl Resource for Nodegroup {
     const OWNERSHIP: Ownership = Ownership::Tags;
     const POLL_S: u64 = 10;
     const TIMEOUT_S: u64 = 3600;
+    const STANDS_ON: &'static [(&'static str, &'static str)] = &[("cluster", "aws::eks::cluster")];
 
     fn name(args: &Value) -> Option<String> {
         Some(format!("{}/{}", text(args, "cluster")?, text(args, "name")?))

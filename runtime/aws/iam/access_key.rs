@@ -78,6 +78,7 @@ impl Resource for AccessKey {
     const OWNERSHIP: Ownership = Ownership::Part;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
+    const STANDS_ON: &'static [(&'static str, &'static str)] = &[("user", "aws::iam::user")];
 
     fn name(args: &Value) -> Option<String> {
         let user = text(args, "user")?;

@@ -118,6 +118,7 @@ impl Resource for Instance {
     const STATEFUL: bool = true;
     const POLL_S: u64 = 15;
     const TIMEOUT_S: u64 = 5400;
+    const STANDS_ON: &'static [(&'static str, &'static str)] = &[("subnet_group", "aws::rds::subnet_group")];
 
     fn name(args: &Value) -> Option<String> {
         text(args, "name")
