@@ -115,29 +115,6 @@ impl Declared<'_> {
         }
     }
 
-    /// A deletion was begun in a former run. What is there and works was not deleted: it is kept, as a plan says. What is on its
-    /// way out is waited for; what is broken has to be deleted again, and that is asked about like any other deletion.
-    async fn after_deletion(&self, record: &Resource, found: Option<Value>) -> Result<(Value, bool, Verdict)> {
-        let found = match found {
-            Some(found) if matches!(self.kind.readiness(&found)?, Readiness::Pending(_)) => self.left(found).await?,
-            other => other,
-        };
-        let Some(found) = found else {
-            self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
-            return Ok((self.created().await?, true, Verdict::Replace));
-        };
-        if self.kind.readiness(&found)? == Readiness::Ready {
-            self.engine
-                .record(vec![Event::Ready { address: self.address.clone(), outputs: self.recordable(&found) }])
-                .await?;
-            return Ok((found, false, Verdict::Keep));
-        }
-        self.engine.may_delete(record).await?;
-        self.delete_and_wait(&found).await?;
-        self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
-        Ok((self.created().await?, true, Verdict::Replace))
-    }
-
     /// An object that failed while it was made is of no use to anyone: it is deleted and made again.
     async fn unless_broken(&self, record: &Resource, found: Value) -> Result<(Value, bool, Verdict)> {
         match self.kind.readiness(&found)? {

@@ -202,8 +202,35 @@ impl Declared<'_> {
         }
     }
 
+    /// A deletion was begun in a former run. What is there and works was not deleted: it is kept, as a plan says. What is on its
+    /// way out is waited for; what is broken has to be deleted again, and that is asked about like any other deletion.
+    pub(super) async fn after_deletion(
+        &self,
+        record: &Resource,
+        found: Option<Value>,
+    ) -> Result<(Value, bool, Verdict)> {
+        let found = match found {
+            Some(found) if matches!(self.kind.readiness(&found)?, Readiness::Pending(_)) => self.left(found).await?,
+            other => other,
+        };
+        let Some(found) = found else {
+            self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+            return Ok((self.created().await?, true, Verdict::Replace));
+        };
+        if self.kind.readiness(&found)? == Readiness::Ready {
+            self.engine
+                .record(vec![Event::Ready { address: self.address.clone(), outputs: self.recordable(&found) }])
+                .await?;
+            return Ok((found, false, Verdict::Keep));
+        }
+        self.engine.may_delete(record).await?;
+        self.delete_and_wait(&found).await?;
+        self.engine.record(vec![Event::Deleted { address: self.address.clone() }]).await?;
+        Ok((self.created().await?, true, Verdict::Replace))
+    }
+
     /// Waits until something that is on its way out, or in, is gone or stays; what stays.
-    pub(super) async fn left(&self, mut found: Value) -> Result<Option<Value>> {
+    async fn left(&self, mut found: Value) -> Result<Option<Value>> {
         let began = Instant::now();
         let life = Duration::from_secs(self.meta.timeout_s);
         let deadline = self.cx.run.pace.scaled(life).max(Duration::from_secs(20));
