@@ -20,3 +20,4 @@ mod tidy;
 mod untrusted;
 mod variants;
 mod watch;
+mod weather;

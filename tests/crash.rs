@@ -1,5 +1,5 @@
-//! `kill -9` at every API call of the shipped playbook, before it is sent, after it was answered, and before the answer is
-//! recorded; then the same command again, which has to end as if nothing had happened.
+//! `kill -9` at every API call of the shipped playbook (made, changed, taken down), before it is sent, after it was answered,
+//! and before the answer is recorded; then the same command again, which has to end as if nothing had happened.
 //!
 //! Calls are told apart by service, operation, step, resource and how many of the kind came before, so that a point means
 //! the same in every run. Points are strung on chains: the process that goes on after one kill meets the next one. What
@@ -56,8 +56,9 @@ impl EndState {
     }
 }
 
-/// One verb: its arguments, its points, what it ends with.
+/// One verb: its name, its arguments, its points, what it ends with.
 struct Verb {
+    name: &'static str,
     args: Vec<&'static str>,
     points: Vec<Point>,
     end: EndState,
@@ -67,17 +68,31 @@ fn run_args() -> Vec<&'static str> {
     vec!["run", AWS, "--pace", "max", "--yes"]
 }
 
+/// A run that changes nearly everything in place, makes some of it under another name, and deletes what had the former one.
+fn change_args() -> Vec<&'static str> {
+    let settings = [
+        "tags.team=change",
+        "workspaces.max=20",
+        "services.instance_type=m6i.2xlarge",
+        "storage.user=gitpod-s3-other",
+        "storage.policy=gitpod_s3_other_policy",
+    ];
+    [run_args(), settings.iter().flat_map(|setting| ["--set", *setting]).collect()].concat()
+}
+
 fn destroy_args() -> Vec<&'static str> {
     vec!["destroy", AWS, "--pace", "max", "--yes", ALLOW_DATABASE[0], ALLOW_DATABASE[1]]
 }
 
 /// Plays a verb without disturbance; its calls, by the name that a point has for them. A run looks first whether it
 /// would fail, as a plan does; no process dies of that, so that its calls are left out.
-fn undisturbed(world: &World, args: &[&'static str]) -> Result<Vec<String>, String> {
-    let file = format!("{}.jsonl", args[0]);
+fn undisturbed(world: &World, name: &str, args: &[&'static str]) -> Result<Vec<String>, String> {
+    let file = format!("{name}.jsonl");
     let mut looked: Vec<String> = Vec::new();
     if args[0] == "run" {
-        let ended = world.play(&["plan", AWS, "--pace", "max", "--record", "look.jsonl"], &[]);
+        let _ = std::fs::remove_file(world.place.path().join("look.jsonl"));
+        let plan: Vec<&str> = args[1..].iter().copied().filter(|arg| *arg != "--yes").collect();
+        let ended = world.play(&[&["plan"], &plan[..], &["--record", "look.jsonl"]].concat(), &[]);
         if ended.code != 0 {
             return Err(format!("an undisturbed plan failed: {}", ended.stderr));
         }
@@ -85,7 +100,7 @@ fn undisturbed(world: &World, args: &[&'static str]) -> Result<Vec<String>, Stri
     }
     let ended = world.play(&[args, &["--record", &file]].concat(), &[]);
     if ended.code != 0 {
-        return Err(format!("an undisturbed `{}` failed: {}", args[0], ended.stderr));
+        return Err(format!("an undisturbed `{name}` failed: {}", ended.stderr));
     }
     let mut calls = world.place.calls(&file);
     calls.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
@@ -180,7 +195,7 @@ impl Found {
 
     /// Kills `verb` at each of `chain`, lets it end, and compares. Whether the world is still of use.
     fn strain(&self, world: &World, verb: &Verb, chain: &[Point]) -> bool {
-        let after = |at: usize| format!("`{}` after kills at {:#?}", verb.args[0], &chain[..at.min(chain.len())]);
+        let after = |at: usize| format!("`{}` after kills at {:#?}", verb.name, &chain[..at.min(chain.len())]);
         for (at, point) in chain.iter().enumerate() {
             let ended = world.play(&verb.args, &[("GITPOD_PLAY_CRASH_AT", point)]);
             match ended.code {
@@ -275,29 +290,27 @@ pub fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// Two worlds without disturbance: what both end with, and the points of both verbs.
-fn references() -> [Verb; 2] {
-    let worlds: Vec<(Vec<String>, EndState, Vec<String>, EndState)> = (0..2)
-        .map(|_| {
-            let world = World::new();
-            let run = undisturbed(&world, &run_args()).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(odd_secrets(&world), None);
-            let made = EndState::of(&world);
-            let destroy = undisturbed(&world, &destroy_args()).unwrap_or_else(|error| panic!("{error}"));
-            let gone = EndState::of(&world);
-            (run, made, destroy, gone)
+/// Two worlds without disturbance: what both end with, and the points of all verbs.
+fn references() -> [Verb; 3] {
+    let verbs = [("run", run_args()), ("change", change_args()), ("destroy", destroy_args())];
+    let played = || {
+        let world = World::new();
+        verbs.clone().map(|(name, args)| {
+            let calls = undisturbed(&world, name, &args).unwrap_or_else(|error| panic!("{error}"));
+            if name != "destroy" {
+                assert_eq!(odd_secrets(&world), None);
+            }
+            (calls, EndState::of(&world))
         })
-        .collect();
-    let [(run, made, destroy, gone), (run_again, made_again, destroy_again, gone_again)] =
-        <[_; 2]>::try_from(worlds).unwrap_or_else(|_| unreachable!("two worlds"));
-    assert_eq!(made.unlike(&made_again), Vec::<String>::new(), "two undisturbed runs end alike");
-    assert_eq!(gone.unlike(&gone_again), Vec::<String>::new(), "two undisturbed destroys end alike");
-    assert_eq!(gone.recorded, Vec::<String>::new());
-    let (run_points, destroy_points) = (points(&run, &run_again), points(&destroy, &destroy_again));
-    [
-        Verb { args: run_args(), points: run_points, end: made },
-        Verb { args: destroy_args(), points: destroy_points, end: gone },
-    ]
+    };
+    let (one, other) = (played(), played());
+    let pairs: Vec<_> = one.into_iter().zip(other).collect();
+    let verbs = verbs.into_iter().zip(pairs).map(|((name, args), ((calls, end), (calls_again, end_again)))| {
+        assert_eq!(end.unlike(&end_again), Vec::<String>::new(), "two times `{name}` end alike");
+        assert!(name != "destroy" || end.recorded.is_empty(), "{:?}", end.recorded);
+        Verb { name, args, points: points(&calls, &calls_again), end }
+    });
+    verbs.collect::<Vec<_>>().try_into().unwrap_or_else(|_| unreachable!("three verbs"))
 }
 
 #[test]
@@ -306,17 +319,16 @@ fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
     let began = Instant::now();
     let alone = number("GITPOD_PLAY_CRASH_ALONE") == Some(1);
     let verbs = references();
-    let [run, destroy] = &verbs;
-    let chains = if alone { run.points.len().max(destroy.points.len()) } else { run.points.len() / KILLS_A_CHAIN + 1 };
+    let most = verbs.iter().map(|verb| verb.points.len()).max().unwrap_or(0);
+    let chains = if alone { most } else { most / KILLS_A_CHAIN + 1 };
     let stride = number("GITPOD_PLAY_CRASH_STRIDE").unwrap_or(1).max(1);
-    let strung: Vec<(Vec<Point>, Vec<Point>)> =
-        strung(&run.points, chains).into_iter().zip(strung(&destroy.points, chains)).step_by(stride).collect();
-    let found = [Found::default(), Found::default()];
-    on_all_processors(&strung, |(running, destroying)| {
+    let all = [0, 1, 2].map(|at| strung(&verbs[at].points, chains));
+    let worlds: Vec<[&Vec<Point>; 3]> =
+        (0..chains).step_by(stride).map(|chain| [0, 1, 2].map(|at| &all[at][chain])).collect();
+    let found: [Found; 3] = Default::default();
+    on_all_processors(&worlds, |chains| {
         let world = World::new();
-        if found[0].strain(&world, run, running) {
-            found[1].strain(&world, destroy, destroying);
-        }
+        let _ = (0..3).all(|at| found[at].strain(&world, &verbs[at], chains[at]));
     });
     for _ in 0..TRIES_AGAIN {
         for (at, verb) in verbs.iter().enumerate() {
@@ -324,22 +336,18 @@ fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
             found[at].again.fetch_add(missed.len(), Ordering::SeqCst);
             on_all_processors(&missed, |chain| {
                 let world = World::new();
-                if at == 1 && world.play(&run.args, &[]).code != 0 {
-                    found[1].wrong("an undisturbed run failed".to_owned());
+                if verbs[..at].iter().any(|before| world.play(&before.args, &[]).code != 0) {
+                    found[at].wrong("an undisturbed run failed".to_owned());
                 }
                 found[at].strain(&world, verb, chain);
             });
         }
     }
     if stride > 1 {
-        println!(
-            "crash: of {} chains every {stride}th; all points: {} + {}",
-            chains,
-            run.points.len(),
-            destroy.points.len()
-        );
+        let points = verbs.iter().map(|verb| verb.points.len()).sum::<usize>();
+        println!("crash: of {chains} chains every {stride}th; all points: {points}");
     }
-    report(&found, &strung, began);
+    report(&verbs, &found, &worlds, began);
 }
 
 /// Whether the point is a read that was made before in the same run.
@@ -350,21 +358,22 @@ fn is_further_look(point: &str) -> bool {
     reads && nth != "1"
 }
 
-fn report(found: &[Found; 2], strung: &[(Vec<Point>, Vec<Point>)], began: Instant) {
-    let tried = [strung.iter().map(|it| it.0.len()).sum::<usize>(), strung.iter().map(|it| it.1.len()).sum()];
+fn report(verbs: &[Verb; 3], found: &[Found; 3], worlds: &[[&Vec<Point>; 3]], began: Instant) {
     let mut unreached: Vec<Point> = Vec::new();
-    for (at, verb) in ["run", "destroy"].iter().enumerate() {
+    for (at, verb) in verbs.iter().enumerate() {
+        let tried: usize = worlds.iter().map(|chains| chains[at].len()).sum();
         let missed = found[at].unreached.lock().expect("no panic").concat();
         // A second look at something that was ready at the first one this time is no call of the run.
         let (looks, others): (Vec<Point>, Vec<Point>) = missed.into_iter().partition(|point| is_further_look(point));
-        println!("crash: {} of {} points ({verb})", found[at].killed.load(Ordering::SeqCst), tried[at] - looks.len());
+        let killed = found[at].killed.load(Ordering::SeqCst);
+        println!("crash: {killed} of {} points ({})", tried - looks.len(), verb.name);
         looks.iter().for_each(|look| println!("crash: was ready before: {look}"));
         unreached.extend(others);
     }
     let again: usize = found.iter().map(|it| it.again.load(Ordering::SeqCst)).sum();
     println!(
         "crash: {} worlds, {again} more for what they did not reach, {} s",
-        strung.len(),
+        worlds.len(),
         began.elapsed().as_secs()
     );
     let wrong: Vec<String> = found.iter().flat_map(|it| it.wrong.lock().expect("no panic").clone()).collect();

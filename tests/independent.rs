@@ -297,7 +297,9 @@ step("slow", |password| process::run(#{
     until("the first run has made its network", limit, || moto.ask("inventory", "")["vpcs"] != before["vpcs"]);
     let second = ended(bounded(command(&run), limit));
     assert_eq!(second.code, 1, "{}", second.stderr);
-    assert!(second.stderr.contains("in use by"), "{}", second.stderr);
+    for words in ["in use by", &format!("pid {}", first.id()), "since", "lease"] {
+        assert!(second.stderr.contains(words), "`{words}` is missing in {}", second.stderr);
+    }
     place.write("go-on", "");
     let first = first.wait_with_output().expect("the first run ends");
     assert!(first.status.success(), "the first run is not disturbed");
@@ -305,10 +307,45 @@ step("slow", |password| process::run(#{
     let again = ended(bounded(command(&[&run[..], &["--record", "again.jsonl"]].concat()), limit));
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert_eq!(writes(&place.calls("again.jsonl")), Vec::<String>::new(), "what the bucket holds is known");
+    holders_that_sleep_and_die(&place, &|| command(&run));
     let shown = ended(bounded(command(&["state", "show", "--json"]), limit));
     let resources: Vec<Value> = serde_json::from_str(&shown.stdout).expect("a JSON list");
     assert_eq!(resources.len(), 2, "{}", shown.stdout);
     let destroyed = ended(bounded(command(&["destroy", "net.rhai", "--yes", "--endpoint", &endpoint]), limit));
     assert_eq!(destroyed.code, 0, "{}", destroyed.stderr);
     assert_eq!(moto.ask("inventory", "")["vpcs"], before["vpcs"]);
+}
+
+/// A holder that sleeps past its lease is fenced when it wakes; one that was killed keeps nobody waiting on its own machine.
+fn holders_that_sleep_and_die(place: &Place, run: &dyn Fn() -> std::process::Command) {
+    let limit = Duration::from_mins(1);
+    let go_on = place.path().join("go-on");
+    let waiting = || {
+        let _ = std::fs::remove_file(&go_on);
+        let holder = run().env("GITPOD_PLAY_LEASE_S", "3").stderr(std::process::Stdio::piped()).spawn();
+        let holder = holder.expect("a run starts");
+        until("it holds the stack", limit, || {
+            ended(bounded(run(), limit)).stderr.contains(&format!("pid {}", holder.id()))
+        });
+        holder
+    };
+    let signal = |pid: u32, name: &str| {
+        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    let sleeper = waiting();
+    signal(sleeper.id(), "STOP");
+    std::fs::write(&go_on, "").expect("a file");
+    until("another one takes over", limit, || ended(bounded(run(), limit)).code == 0);
+    signal(sleeper.id(), "CONT");
+    let woken = ended(sleeper.wait_with_output().expect("it ends"));
+    assert_eq!(woken.code, 1, "it was fenced: {}", woken.stderr);
+
+    let mut killed = waiting();
+    signal(killed.id(), "KILL");
+    killed.wait().expect("it is gone");
+    std::fs::write(&go_on, "").expect("a file");
+    let next = ended(bounded(run(), limit));
+    assert_eq!(next.code, 0, "{}", next.stderr);
+    assert!(next.stderr.contains("took over"), "{}", next.stderr);
 }
