@@ -86,6 +86,7 @@ impl Resource for Policy {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["version"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 
