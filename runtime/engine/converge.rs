@@ -15,7 +15,10 @@ use crate::{
     value::{has_unknown, shown},
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// Rounds of reading and updating after which a field counts as not settable.
 const UPDATE_ROUNDS: u32 = 6;
@@ -308,7 +311,8 @@ impl Declared<'_> {
         let fields: Vec<String> = changes.iter().map(|change| change.field.clone()).collect();
         self.cx.say(&format!("changing {}", fields.join(", ")));
         self.engine.log.append(vec![Event::Updating { address: self.address.clone(), changes: fields }]).await?;
-        retried(&self.cx, Policy::FRESH, || self.kind.update(&self.cx, &self.args, observed, changes))
+        let doubt = AtomicBool::new(false);
+        retried(&self.cx, Policy::FRESH, || self.update_once(&doubt, observed, changes))
             .await
             .map_err(|error| error.context(format!("cannot change `{}`", self.address)))?;
         self.engine.run.wire.before_record(&self.step);

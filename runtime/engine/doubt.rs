@@ -7,7 +7,7 @@ use super::{
     retry::{Policy, backoff, is_ambiguous, retried},
 };
 use crate::{
-    bind::{AnyResource, Ownership},
+    bind::{AnyResource, Change, Effect, Ownership, Readiness},
     cx::{Cx, TAG_RESOURCE, TAG_STACK},
     error::{Class, Error, Result},
     report::Event as Heard,
@@ -15,7 +15,10 @@ use crate::{
     wire::TRY,
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 /// Life time between two looks.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -159,6 +162,23 @@ impl Declared<'_> {
             delete_and_wait(&self.cx, kind, &twin).await?;
         }
         Ok(())
+    }
+
+    /// Changes the object. After a lost reply it is read before: the change may be made.
+    pub(super) async fn update_once(&self, doubt: &AtomicBool, observed: &Value, changes: &[Change]) -> Result<()> {
+        if doubt.load(Ordering::Relaxed)
+            && let Some(now) = self.kind.read(&self.cx, observed).await?
+        {
+            let left = self.kind.diff(&self.args, &now);
+            let under_way = matches!(self.kind.readiness(&now)?, Readiness::Pending(_));
+            if left.is_empty() || under_way || left.iter().any(|change| change.effect == Effect::Replace) {
+                return Ok(());
+            }
+            return self.kind.update(&self.cx, &self.args, &now, &left).await;
+        }
+        let done = self.kind.update(&self.cx, &self.args, observed, changes).await;
+        doubt.fetch_or(done.as_ref().is_err_and(is_ambiguous), Ordering::Relaxed);
+        done
     }
 }
 
