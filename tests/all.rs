@@ -3,6 +3,7 @@
 mod bad_input;
 mod corpus;
 mod crash;
+mod doubt;
 mod drift;
 mod faults;
 mod greedy;

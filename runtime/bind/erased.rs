@@ -22,6 +22,7 @@ pub struct ArgumentError {
 
 /// What is constant about a kind.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each mirrors a constant of the trait")]
 pub struct ResourceMeta {
     /// See [`Resource::KIND`].
     pub kind: &'static str,
