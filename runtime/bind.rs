@@ -13,10 +13,12 @@
 //! Arguments come as one map. They are checked against the type (`deny_unknown_fields`), secrets are revealed only in what
 //! `create`, `update` and `perform` get, and only the fields that the script set are compared.
 
+mod compare;
 mod erased;
 mod registry;
 
-pub use erased::{AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, ArgumentError, ResourceMeta, compare};
+pub use compare::compare;
+pub use erased::{AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, ArgumentError, ResourceMeta};
 pub use registry::{Binding, Entry, Registry};
 
 use crate::{cx::Cx, error::Result};
@@ -105,6 +107,13 @@ pub trait Resource: Send + Sync + 'static {
     const ONLY_RECORDED: bool = false;
     /// How we know it is ours.
     const OWNERSHIP: Ownership;
+    /// Whether the same create may be sent twice: the cloud takes the token, or refuses or replaces what has the name. What may
+    /// not is looked for much longer before it is made again.
+    const REPEATABLE: bool = false;
+    /// Whether there are clouds that take our tags by a second call only, so that an object without any may be ours.
+    const TAGGED_LATER: bool = false;
+    /// Whether `create` makes several calls that write: then the object may be there although it failed.
+    const SEVERAL_CALLS: bool = false;
     /// Whether deleting it loses data: then `--allow-delete NAME` is asked for.
     const STATEFUL: bool = false;
     /// Seconds of life between two looks while waiting.
@@ -127,6 +136,17 @@ pub trait Resource: Send + Sync + 'static {
 
     /// Looks for the object without a record: by our tags, or by its deterministic name.
     async fn find(cx: &Cx, args: &Self::Args) -> Result<Option<Self::Observed>>;
+
+    /// Looks for what a create may have left whose answer nobody heard, in order to delete it.
+    async fn find_intended(cx: &Cx, args: &Self::Args) -> Result<Option<Self::Observed>> {
+        Self::find(cx, args).await
+    }
+
+    /// Others that carry both of our tags, as `of` does: a create that was sent again may have made two. Not for kinds that are
+    /// [`Resource::REPEATABLE`].
+    async fn twins(_cx: &Cx, _of: &Self::Observed) -> Result<Vec<Self::Observed>> {
+        Ok(Vec::new())
+    }
 
     /// Reads the object again; `None` when it is gone (or on its way out and no longer usable).
     async fn read(cx: &Cx, last: &Self::Observed) -> Result<Option<Self::Observed>>;
@@ -155,7 +175,7 @@ pub trait Resource: Send + Sync + 'static {
     /// What differs. The default compares the fields that the script set with the observed fields of the same name:
     /// maps by the wanted keys only, lists of plain values without regard to order.
     fn diff(wanted: &Value, observed: &Value) -> Vec<Change> {
-        erased::compare(wanted, observed, Self::REPLACE, Self::UNCOMPARED)
+        compare(wanted, observed, Self::REPLACE, Self::UNCOMPARED)
     }
 
     /// Makes the object. `token` is the same over retries and restarts; it goes into the API's idempotency field.

@@ -126,6 +126,7 @@ impl Resource for FileWrite {
     type Args = WriteFile;
     type Observed = Written;
     const OWNERSHIP: Ownership = Ownership::Part;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         args["name"].as_str().map(str::to_owned)

@@ -42,6 +42,7 @@ impl Resource for KeptValue {
     type Observed = Keep;
     const ONLY_RECORDED: bool = true;
     const OWNERSHIP: Ownership = Ownership::Intent;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         args["name"].as_str().map(str::to_owned)

@@ -70,6 +70,7 @@ macro_rules! random_kind {
             type Observed = Made;
             const ONLY_RECORDED: bool = true;
             const OWNERSHIP: Ownership = Ownership::Intent;
+            const REPEATABLE: bool = true;
 
             fn name(args: &Value) -> Option<String> {
                 args["name"].as_str().map(str::to_owned)

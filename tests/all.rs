@@ -4,6 +4,7 @@ mod bad_input;
 mod clouds;
 mod corpus;
 mod crash;
+mod doubt;
 mod drift;
 mod faults;
 mod greedy;

@@ -73,6 +73,7 @@ impl Resource for GroupTags {
     type Observed = GroupTagsObserved;
     const REPLACE: &'static [&'static str] = &["group"];
     const OWNERSHIP: Ownership = Ownership::Part;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         text(args, "group")

@@ -1,6 +1,6 @@
 //! The traits of [`crate::bind`] over JSON, so that the engine and the script host need not know the types.
 
-use super::{Action, Change, Composite, Effect, Lookup, Ownership, Part, Polled, Readiness, Resource, Todo, Wait};
+use super::{Action, Change, Composite, Lookup, Ownership, Part, Polled, Readiness, Resource, Todo, Wait};
 use crate::{
     cx::Cx,
     error::{Class, Error, Result},
@@ -22,6 +22,7 @@ pub struct ArgumentError {
 
 /// What is constant about a kind.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each mirrors a constant of the trait")]
 pub struct ResourceMeta {
     /// See [`Resource::KIND`].
     pub kind: &'static str,
@@ -41,6 +42,12 @@ pub struct ResourceMeta {
     pub only_recorded: bool,
     /// See [`Resource::OWNERSHIP`].
     pub ownership: Ownership,
+    /// See [`Resource::REPEATABLE`].
+    pub repeatable: bool,
+    /// See [`Resource::TAGGED_LATER`].
+    pub tagged_later: bool,
+    /// See [`Resource::SEVERAL_CALLS`].
+    pub several_calls: bool,
     /// See [`Resource::STATEFUL`].
     pub stateful: bool,
     /// See [`Resource::POLL_S`].
@@ -60,6 +67,10 @@ pub trait AnyResource: Send + Sync {
     fn check(&self, args: &Value) -> Result<Result<(), ArgumentError>>;
     /// See [`Resource::find`].
     async fn find(&self, cx: &Cx, args: &Value) -> Result<Option<Value>>;
+    /// See [`Resource::find_intended`].
+    async fn find_intended(&self, cx: &Cx, args: &Value) -> Result<Option<Value>>;
+    /// See [`Resource::twins`].
+    async fn twins(&self, cx: &Cx, of: &Value) -> Result<Vec<Value>>;
     /// See [`Resource::read`].
     async fn read(&self, cx: &Cx, last: &Value) -> Result<Option<Value>>;
     /// See [`Resource::tags`].
@@ -145,6 +156,9 @@ impl<R: Resource> AnyResource for Typed<R> {
             unrecorded: R::UNRECORDED,
             only_recorded: R::ONLY_RECORDED,
             ownership: R::OWNERSHIP,
+            repeatable: R::REPEATABLE,
+            tagged_later: R::TAGGED_LATER,
+            several_calls: R::SEVERAL_CALLS,
             stateful: R::STATEFUL,
             poll_s: R::POLL_S,
             timeout_s: R::TIMEOUT_S,
@@ -167,6 +181,12 @@ impl<R: Resource> AnyResource for Typed<R> {
     }
     async fn find(&self, cx: &Cx, args: &Value) -> Result<Option<Value>> {
         R::find(cx, &typed::<R::Args>(args)?).await?.map(|found| json(&found)).transpose()
+    }
+    async fn find_intended(&self, cx: &Cx, args: &Value) -> Result<Option<Value>> {
+        R::find_intended(cx, &typed::<R::Args>(args)?).await?.map(|found| json(&found)).transpose()
+    }
+    async fn twins(&self, cx: &Cx, of: &Value) -> Result<Vec<Value>> {
+        R::twins(cx, &typed::<R::Observed>(of)?).await?.iter().map(json).collect()
     }
     async fn read(&self, cx: &Cx, last: &Value) -> Result<Option<Value>> {
         R::read(cx, &typed::<R::Observed>(last)?).await?.map(|found| json(&found)).transpose()
@@ -334,56 +354,6 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T> {
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Value> {
     serde_json::to_value(value).map_err(|mistake| Error::failed("an output is no JSON").because(mistake.to_string()))
-}
-
-/// The default of [`Resource::diff`], for kinds that treat some fields in their own way and the others as usual.
-pub fn compare(wanted: &Value, observed: &Value, replace: &[&str], uncompared: &[&str]) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let Some(wanted) = wanted.as_object() else { return changes };
-    for (field, new) in wanted {
-        if new.is_null() || uncompared.contains(&field.as_str()) {
-            continue;
-        }
-        let effect = if replace.contains(&field.as_str()) { Effect::Replace } else { Effect::Update };
-        compare_field(field, new, observed.get(field).unwrap_or(&Value::Null), effect, &mut changes);
-    }
-    changes
-}
-
-fn compare_field(path: &str, new: &Value, old: &Value, effect: Effect, changes: &mut Vec<Change>) {
-    match (new, old) {
-        (Value::Object(new), Value::Object(old)) => {
-            for (key, new) in new {
-                compare_field(&format!("{path}.{key}"), new, old.get(key).unwrap_or(&Value::Null), effect, changes);
-            }
-        }
-        (new, old) if same(new, old) => {}
-        (new, old) => changes.push(Change { field: path.to_owned(), old: old.clone(), new: new.clone(), effect }),
-    }
-}
-
-fn same(new: &Value, old: &Value) -> bool {
-    match (new, old) {
-        (Value::Array(new), Value::Array(old)) => {
-            let plain = |items: &[Value]| items.iter().all(|item| !item.is_object() && !item.is_array());
-            if plain(new) && plain(old) {
-                let sorted = |items: &[Value]| {
-                    let mut texts: Vec<String> = items.iter().map(|item| revealed(item).to_string()).collect();
-                    texts.sort_unstable();
-                    texts
-                };
-                sorted(new) == sorted(old)
-            } else {
-                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| same(new, old))
-            }
-        }
-        (Value::Object(new), Value::Object(old)) => {
-            new.iter().all(|(key, new)| same(new, old.get(key).unwrap_or(&Value::Null)))
-        }
-        (Value::Number(new), Value::Number(old)) => new.as_f64() == old.as_f64(),
-        (Value::Array(new), Value::Null) => new.is_empty(),
-        (new, old) => revealed(new) == revealed(old),
-    }
 }
 
 #[cfg(test)]

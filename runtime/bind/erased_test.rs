@@ -1,6 +1,7 @@
 //! Comparing, and mistakes in arguments.
 
 use super::*;
+use crate::bind::{Effect, compare};
 use serde_json::json;
 
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]

@@ -3,11 +3,12 @@
 use super::{
     Engine, asked_by,
     planned::{Planned, Verdict},
-    retry::{Policy, retried},
+    retry::{Policy, is_ambiguous, retried},
     settle::poll_interval,
 };
 use crate::{
     bind::{AnyAction, AnyComposite, AnyLookup, AnyWait, Binding, Polled, Todo},
+    cx::Cx,
     error::{Class, Error, Result},
     state::Event,
     value::{has_unknown, revealed, unknown},
@@ -15,7 +16,10 @@ use crate::{
 use futures::future::try_join_all;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 impl Engine {
     pub(super) async fn look(&self, step: &str, name: &str, lookup: &dyn AnyLookup, args: &Value) -> Result<Value> {
@@ -101,7 +105,8 @@ impl Engine {
             }
             self.stop_if_cancelled()?;
             cx.say(&what);
-            let outputs = retried(&cx, Policy::FRESH, || action.perform(&cx, args))
+            let doubt = AtomicBool::new(false);
+            let outputs = retried(&cx, Policy::FRESH, || perform_once(&doubt, &cx, action, args))
                 .await
                 .map_err(|error| error.context(format!("cannot {what}")))?;
             self.record(vec![Event::ActionDone {
@@ -133,6 +138,18 @@ impl Engine {
         }
         Ok(Value::Array(outputs))
     }
+}
+
+/// Does it, unless an earlier try whose reply was lost did it already.
+async fn perform_once(doubt: &AtomicBool, cx: &Cx, action: &dyn AnyAction, args: &Value) -> Result<Value> {
+    if doubt.load(Ordering::Relaxed)
+        && let Todo::Done(outputs) = action.pending(cx, args).await?
+    {
+        return Ok(outputs);
+    }
+    let done = action.perform(cx, args).await;
+    doubt.fetch_or(done.as_ref().is_err_and(is_ambiguous), Ordering::Relaxed);
+    done
 }
 
 fn bad_arguments(name: &str, mistake: &crate::bind::ArgumentError) -> Error {

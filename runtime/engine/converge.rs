@@ -2,25 +2,25 @@
 
 use super::{
     Engine, asked_by,
+    doubt::{FEW_LOOKS, LOOK_AGAIN, carries_our_tags},
     planned::Verdict,
     remove::recordable,
-    retry::{Policy, is_ambiguous, retried},
+    retry::{Policy, retried},
     settle::{read, settled},
 };
 use crate::{
     bind::{AnyResource, Change, Effect, Ownership, Readiness, ResourceMeta},
-    cx::{Cx, TAG_RESOURCE, TAG_STACK},
+    cx::Cx,
     error::{Class, Error, Result},
     state::{Event, Resource, Status},
     value::{has_unknown, shown},
-    wire::TRY,
 };
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-/// Looks after a create whose reply was lost: this many, [`LOOK_AGAIN`] apart, before it is made once more.
-const LOOKS_AFTER_LOST_REPLY: u32 = 4;
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Rounds of reading and updating after which a field counts as not settable.
 const UPDATE_ROUNDS: u32 = 6;
 
@@ -93,15 +93,11 @@ impl Declared<'_> {
     async fn by_record(&self, record: &Resource) -> Result<(Value, bool, Verdict)> {
         match record.status {
             // A deletion that was begun before anything was recorded tells no more than the intent.
-            Status::Deleting if record.outputs.is_null() => self.after_deletion(record, self.find().await?).await,
-            Status::Intended => match self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await? {
-                Some(found) => {
-                    self.note_created(&found).await?;
-                    Ok((found, true, Verdict::Create))
-                }
-                None if record.args == self.args => Ok((self.made(&record.token).await?, true, Verdict::Create)),
-                None => Ok((self.created().await?, true, Verdict::Create)),
-            },
+            Status::Deleting if record.outputs.is_null() => {
+                let found = self.engine.made_by_intent(&self.cx, self.kind.as_ref(), record).await?;
+                self.after_deletion(record, found).await
+            }
+            Status::Intended => Ok((self.intended(record).await?, true, Verdict::Create)),
             Status::Deleting => self.after_deletion(record, self.read(&record.outputs).await?).await,
             Status::Created | Status::Ready | Status::Updating => {
                 if let Some(found) = self.read_recorded(record).await? {
@@ -160,9 +156,7 @@ impl Declared<'_> {
     /// Whether an object found without a record is ours all the same.
     pub(super) fn is_ours(&self, found: &Value) -> Result<bool> {
         Ok(match self.meta.ownership {
-            Ownership::Tags => self.kind.tags(found)?.is_some_and(|tags| {
-                tags.get(TAG_STACK) == Some(&self.cx.run.stack) && tags.get(TAG_RESOURCE) == Some(&self.address)
-            }),
+            Ownership::Tags => carries_our_tags(&self.cx, self.kind.as_ref(), found)?,
             Ownership::Intent => false,
             // A part of what is ours, exactly as wanted, is taken for ours; one that differs is someone's work.
             Ownership::Part => self.kind.diff(&self.args, found).is_empty(),
@@ -186,25 +180,6 @@ impl Declared<'_> {
         .map_err(|error| error.named(|| format!("cannot look for `{}`", self.address)))
     }
 
-    /// Looks several times: what was just made may not be visible yet.
-    async fn found_after_doubt(&self, looks: u32) -> Result<Option<Value>> {
-        for look in 1..=looks {
-            if let Some(found) = self.find().await? {
-                let tagless = self.kind.tags(&found)?.is_some_and(|tags| tags.is_empty());
-                if self.meta.ownership == Ownership::Tags && tagless {
-                    // Made by us and not yet tagged, or by others: its create tells which.
-                    return Ok(None);
-                }
-                let known = self.meta.ownership != Ownership::Tags || self.is_ours(&found)?;
-                return if known || self.adopt { Ok(Some(found)) } else { Err(self.not_ours()) };
-            }
-            if look < looks {
-                self.cx.sleep(LOOK_AGAIN).await?;
-            }
-        }
-        Ok(None)
-    }
-
     pub(super) async fn read(&self, last: &Value) -> Result<Option<Value>> {
         let found = read(&self.cx, self.kind.as_ref(), last, Policy::CALL).await;
         found.map_err(|error| error.named(|| format!("cannot look at `{}`", self.address)))
@@ -220,7 +195,7 @@ impl Declared<'_> {
 
     /// Reads what was just made or changed: several times, because it may not be visible yet.
     async fn read_fresh(&self, last: &Value) -> Result<Option<Value>> {
-        for _ in 1..LOOKS_AFTER_LOST_REPLY {
+        for _ in 1..FEW_LOOKS {
             if let Some(found) = self.read(last).await? {
                 return Ok(Some(found));
             }
@@ -231,6 +206,11 @@ impl Declared<'_> {
 
     /// Writes the intent, then makes the object.
     pub(super) async fn created(&self) -> Result<Value> {
+        self.created_after(false).await
+    }
+
+    /// `doubt`: an earlier create of it may have been done.
+    pub(super) async fn created_after(&self, doubt: bool) -> Result<Value> {
         self.engine.stop_if_cancelled()?;
         let token = new_token();
         self.engine
@@ -246,40 +226,10 @@ impl Declared<'_> {
                 stateful: self.meta.stateful,
             }])
             .await?;
-        self.made(&token).await
+        self.made(&token, doubt).await
     }
 
-    async fn made(&self, token: &str) -> Result<Value> {
-        self.cx.say("creating");
-        let mut tries = 0;
-        let outputs = loop {
-            tries += 1;
-            let error = match TRY.scope(tries, self.kind.create(&self.cx, &self.args, token)).await {
-                Ok(outputs) => break outputs,
-                Err(error) => error,
-            };
-            self.decided("create failed", || format!("try {tries}, {:?}: {error}", error.class));
-            if is_ambiguous(&error)
-                && let Some(found) = self.found_after_doubt(LOOKS_AFTER_LOST_REPLY).await?
-            {
-                break found;
-            }
-            // What was made a moment ago (a role, a zone) may not be visible to this service yet.
-            let passes = matches!(error.class, Class::Passing | Class::NotFound) && tries < Policy::CALL.tries;
-            if !passes || self.cx.run.cancel.is_cancelled() {
-                if matches!(error.class, Class::Invalid | Class::Denied | Class::Conflict) {
-                    self.engine.log.append(vec![Event::Forgotten { address: self.address.clone() }]).await?;
-                }
-                return Err(error.context(format!("cannot create `{}`", self.address)));
-            }
-            self.cx.say(&format!("trying again: {}", error.cause.as_deref().unwrap_or(&error.message)));
-            self.cx.sleep(super::retry::backoff(tries + 1, rand::random())).await?;
-        };
-        self.note_created(&outputs).await?;
-        Ok(outputs)
-    }
-
-    async fn note_created(&self, outputs: &Value) -> Result<()> {
+    pub(super) async fn note_created(&self, outputs: &Value) -> Result<()> {
         self.engine
             .record(vec![Event::Created { address: self.address.clone(), outputs: self.recordable(outputs) }])
             .await
@@ -312,7 +262,7 @@ impl Declared<'_> {
     }
 
     /// Tells the log.
-    fn decided(&self, what: &str, why: impl FnOnce() -> String) {
+    pub(super) fn decided(&self, what: &str, why: impl FnOnce() -> String) {
         tracing::debug!(step = self.step, resource = self.address, why = why(), "{what}");
     }
 
@@ -357,7 +307,8 @@ impl Declared<'_> {
         let fields: Vec<String> = changes.iter().map(|change| change.field.clone()).collect();
         self.cx.say(&format!("changing {}", fields.join(", ")));
         self.engine.log.append(vec![Event::Updating { address: self.address.clone(), changes: fields }]).await?;
-        retried(&self.cx, Policy::FRESH, || self.kind.update(&self.cx, &self.args, observed, changes))
+        let doubt = AtomicBool::new(false);
+        retried(&self.cx, Policy::FRESH, || self.update_once(&doubt, observed, changes))
             .await
             .map_err(|error| error.context(format!("cannot change `{}`", self.address)))?;
         self.engine.run.wire.before_record(&self.step);

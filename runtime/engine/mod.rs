@@ -2,6 +2,7 @@
 //!
 //! - [`graph`](crate::graph) says which step may run when, [`schedule`] runs them;
 //! - [`converge`] is what a declaration does, [`planning`] what it does in a plan, [`replace`] and [`destroy`] take away;
+//! - [`doubt`] looks for what may have been made or changed although nobody said so;
 //! - [`settle`] reads an object and waits until it can be used;
 //! - [`calls`] is everything that is no resource: look-ups, waits, actions, composites;
 //! - [`retry`] decides which failures pass.
@@ -12,6 +13,7 @@
 pub mod calls;
 pub mod converge;
 pub mod destroy;
+pub mod doubt;
 pub mod planned;
 pub mod planning;
 pub mod remove;

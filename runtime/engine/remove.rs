@@ -125,19 +125,7 @@ impl Engine {
         // Of what was deleted before it was recorded nothing but the intent is known.
         let intended = resource.status == Status::Intended || resource.outputs.is_null();
         let observed = if intended {
-            // It may have been made before the process died.
-            let find = || async {
-                match kind.find(cx, &resource.args).await {
-                    Err(error) if error.is_not_found() => Ok(None),
-                    other => other,
-                }
-            };
-            let found = retried(cx, Policy::CALL, find).await?;
-            let tagged = found.as_ref().map(|found| kind.tags(found)).transpose()?.flatten();
-            // It was not there when the intent was written: without any tag it is ours, made and not yet tagged.
-            let theirs =
-                tagged.is_some_and(|tags| !tags.is_empty() && tags.get(crate::cx::TAG_STACK) != Some(&cx.run.stack));
-            found.filter(|_| !theirs)
+            self.made_by_intent(cx, kind.as_ref(), resource).await?
         } else {
             read(cx, kind.as_ref(), &resource.outputs, Policy::CALL).await?
         };
@@ -283,7 +271,7 @@ impl Declared<'_> {
 }
 
 /// Deletes and waits until nothing is left.
-async fn delete_and_wait(cx: &Cx, kind: &dyn AnyResource, observed: &Value) -> Result<()> {
+pub(super) async fn delete_and_wait(cx: &Cx, kind: &dyn AnyResource, observed: &Value) -> Result<()> {
     let meta = kind.meta();
     let began = Instant::now();
     let deadline = cx.run.pace.scaled(Duration::from_secs(meta.timeout_s)).max(Duration::from_secs(20));

@@ -224,6 +224,7 @@ impl Resource for Object {
     const UNRECORDED: &'static [&'static str] = &["live", "owned", "managers", "status", "data"];
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["applied", "state"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 900;
 

@@ -80,6 +80,12 @@ impl Resource for ElasticIp {
         Ok(told.addresses().first().map(shown))
     }
 
+    async fn twins(cx: &Cx, of: &ElasticIpObserved) -> Result<Vec<ElasticIpObserved>> {
+        let clients = clients(cx).await?;
+        let told = clients.ec2().describe_addresses().set_filters(Some(tagging::ours(cx))).send().await?;
+        Ok(told.addresses().iter().map(shown).filter(|other| other.id != of.id).collect())
+    }
+
     async fn read(cx: &Cx, last: &ElasticIpObserved) -> Result<Option<ElasticIpObserved>> {
         let clients = clients(cx).await?;
         let told = found(clients.ec2().describe_addresses().allocation_ids(&last.id).send().await)?;

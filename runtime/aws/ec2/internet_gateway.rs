@@ -84,6 +84,12 @@ impl Resource for InternetGateway {
         Ok(told.internet_gateways().first().map(shown))
     }
 
+    async fn twins(cx: &Cx, of: &InternetGatewayObserved) -> Result<Vec<InternetGatewayObserved>> {
+        let clients = clients(cx).await?;
+        let told = clients.ec2().describe_internet_gateways().set_filters(Some(tagging::ours(cx))).send().await?;
+        Ok(told.internet_gateways().iter().map(shown).filter(|other| other.id != of.id).collect())
+    }
+
     async fn read(cx: &Cx, last: &InternetGatewayObserved) -> Result<Option<InternetGatewayObserved>> {
         let clients = clients(cx).await?;
         let told = found(clients.ec2().describe_internet_gateways().internet_gateway_ids(&last.id).send().await)?;

@@ -154,6 +154,7 @@ impl Resource for LaunchTemplate {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["version", "latest_version"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         text(args, "name")

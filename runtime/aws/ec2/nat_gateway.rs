@@ -79,6 +79,7 @@ impl Resource for NatGateway {
     const REPLACE: &'static [&'static str] = &["subnet", "elastic_ip"];
     const UNCOMPARED: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const TIMEOUT_S: u64 = 900;
 
     fn name(args: &Value) -> Option<String> {

@@ -126,6 +126,12 @@ impl Resource for RouteTable {
         Ok(told.route_tables().first().map(shown))
     }
 
+    async fn twins(cx: &Cx, of: &RouteTableObserved) -> Result<Vec<RouteTableObserved>> {
+        let clients = clients(cx).await?;
+        let told = clients.ec2().describe_route_tables().set_filters(Some(tagging::ours(cx))).send().await?;
+        Ok(told.route_tables().iter().map(shown).filter(|other| other.id != of.id).collect())
+    }
+
     async fn read(cx: &Cx, last: &RouteTableObserved) -> Result<Option<RouteTableObserved>> {
         let clients = clients(cx).await?;
         let told = found(clients.ec2().describe_route_tables().route_table_ids(&last.id).send().await)?;

@@ -75,6 +75,7 @@ impl Resource for SecurityGroup {
     const UNCOMPARED: &'static [&'static str] = &["name"];
     const FIND_BY: &'static [&'static str] = &["name", "vpc"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         text(args, "name")

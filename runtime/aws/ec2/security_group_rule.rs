@@ -116,6 +116,7 @@ impl Resource for SecurityGroupRule {
         &["group", "direction", "protocol", "from_port", "to_port", "source_group", "cidr"];
     const UNCOMPARED: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
 
     fn name(args: &Value) -> Option<String> {
         text(args, "name")

@@ -103,6 +103,12 @@ impl Resource for Subnet {
         Ok(told.subnets().first().map(shown))
     }
 
+    async fn twins(cx: &Cx, of: &SubnetObserved) -> Result<Vec<SubnetObserved>> {
+        let clients = clients(cx).await?;
+        let told = clients.ec2().describe_subnets().set_filters(Some(tagging::ours(cx))).send().await?;
+        Ok(told.subnets().iter().map(shown).filter(|other| other.id != of.id).collect())
+    }
+
     async fn read(cx: &Cx, last: &SubnetObserved) -> Result<Option<SubnetObserved>> {
         let clients = clients(cx).await?;
         let told = found(clients.ec2().describe_subnets().subnet_ids(&last.id).send().await)?;

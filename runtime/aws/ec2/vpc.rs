@@ -104,6 +104,13 @@ impl Resource for Vpc {
         observed(cx, named.vpcs().first()).await
     }
 
+    async fn twins(cx: &Cx, of: &VpcObserved) -> Result<Vec<VpcObserved>> {
+        let clients = clients(cx).await?;
+        let told = clients.ec2().describe_vpcs().set_filters(Some(tagging::ours(cx))).send().await?;
+        let others = told.vpcs().iter().filter(|other| other.vpc_id() != Some(of.id.as_str()));
+        Ok(others.map(|other| shown(other, true, false)).collect())
+    }
+
     async fn read(cx: &Cx, last: &VpcObserved) -> Result<Option<VpcObserved>> {
         let clients = clients(cx).await?;
         let Some(told) = found(clients.ec2().describe_vpcs().vpc_ids(&last.id).send().await)? else { return Ok(None) };

@@ -84,6 +84,7 @@ impl Resource for AccessEntry {
     const REPLACE: &'static [&'static str] = &["cluster", "principal"];
     const UNCOMPARED: &'static [&'static str] = &["namespaces"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
     const STANDS_ON: &'static [(&'static str, &'static str)] = &[("cluster", "aws::eks::cluster")];

@@ -88,6 +88,7 @@ impl Resource for Addon {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["status"];
     const FIND_BY: &'static [&'static str] = &["cluster", "name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 10;
     const TIMEOUT_S: u64 = 1800;
     const STANDS_ON: &'static [(&'static str, &'static str)] = &[("cluster", "aws::eks::cluster")];

@@ -140,6 +140,7 @@ impl Resource for Cluster {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["platform_version", "status"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 15;
     const TIMEOUT_S: u64 = 3600;
 

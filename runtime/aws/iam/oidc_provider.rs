@@ -83,6 +83,7 @@ impl Resource for OidcProvider {
     const REPLACE: &'static [&'static str] = &["url"];
     const UNCOMPARED: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 

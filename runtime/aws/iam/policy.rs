@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
 };
 use async_trait::async_trait;
+use aws_sdk_iam::types::PolicyVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,6 +87,7 @@ impl Resource for Policy {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["version"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 
@@ -140,13 +142,7 @@ impl Resource for Policy {
         let aws = aws::clients(cx).await?;
         let iam = aws.iam();
         if touches(changes, "document") {
-            make_room(iam, &observed.arn).await?;
-            iam.create_policy_version()
-                .policy_arn(&observed.arn)
-                .policy_document(args.document.to_string())
-                .set_as_default(true)
-                .send()
-                .await?;
+            put_document(iam, args, observed).await?;
         }
         if touches(changes, "tags") {
             iam.tag_policy().policy_arn(&observed.arn).set_tags(Some(sent_tags(&cx.tags(&args.tags))?)).send().await?;
@@ -156,7 +152,8 @@ impl Resource for Policy {
 
     async fn delete(cx: &Cx, observed: &PolicyObserved) -> Result<()> {
         let aws = aws::clients(cx).await?;
-        for version in found(other_versions(aws.iam(), &observed.arn).await)?.unwrap_or_default() {
+        let (_, others) = found(versions(aws.iam(), &observed.arn).await)?.unwrap_or_default();
+        for version in others {
             let delete = aws.iam().delete_policy_version().policy_arn(&observed.arn).version_id(version);
             gone(delete.send().await.map_err(Error::from))?;
         }
@@ -164,23 +161,38 @@ impl Resource for Policy {
     }
 }
 
-/// Deletes the oldest version but the default one when there are as many as IAM keeps.
-async fn make_room(iam: &aws_sdk_iam::Client, arn: &str) -> Result<()> {
-    let others = other_versions(iam, arn).await?;
-    if others.len() + 1 < MOST_VERSIONS {
+/// Makes the wanted document the default version, unless it is: the reply to an earlier try may have been lost.
+async fn put_document(iam: &aws_sdk_iam::Client, args: &PolicyArgs, observed: &PolicyObserved) -> Result<()> {
+    let arn = observed.arn.as_str();
+    let (default, others) = versions(iam, arn).await?;
+    if let Some(default) = default.filter(|default| *default != observed.version)
+        && document::same(&args.document, &document_of(iam, arn, &default).await?)
+    {
         return Ok(());
     }
-    let Some(oldest) = others.last() else { return Ok(()) };
-    gone(iam.delete_policy_version().policy_arn(arn).version_id(oldest).send().await.map_err(Error::from))
+    // The oldest one goes when there are as many as IAM keeps.
+    if let Some(oldest) = others.last().filter(|_| others.len() + 1 >= MOST_VERSIONS) {
+        gone(iam.delete_policy_version().policy_arn(arn).version_id(oldest).send().await.map_err(Error::from))?;
+    }
+    let create = iam.create_policy_version().policy_arn(arn).policy_document(args.document.to_string());
+    create.set_as_default(true).send().await?;
+    Ok(())
 }
 
-/// Versions that are not the default one, newest first.
-async fn other_versions(iam: &aws_sdk_iam::Client, arn: &str) -> Result<Vec<String>> {
+/// The default version, and the others, newest first.
+async fn versions(iam: &aws_sdk_iam::Client, arn: &str) -> Result<(Option<String>, Vec<String>)> {
     let answer = iam.list_policy_versions().policy_arn(arn).send().await?;
-    let others = answer.versions().iter().filter(|version| !version.is_default_version());
-    let mut others: Vec<String> = others.filter_map(|version| version.version_id.clone()).collect();
+    let id = |version: &PolicyVersion| version.version_id.clone();
+    let (default, others): (Vec<_>, Vec<_>) = answer.versions().iter().partition(|it| it.is_default_version());
+    let mut others: Vec<String> = others.into_iter().filter_map(id).collect();
     others.sort_by_key(|version| std::cmp::Reverse(number(version)));
-    Ok(others)
+    Ok((default.into_iter().find_map(id), others))
+}
+
+async fn document_of(iam: &aws_sdk_iam::Client, arn: &str, version: &str) -> Result<Value> {
+    let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await?;
+    let text = answer.policy_version().and_then(PolicyVersion::document).ok_or_else(|| absent("the document"))?;
+    document::parse(text)
 }
 
 /// The number in `v12`.
@@ -201,10 +213,8 @@ async fn observe(cx: &Cx, arn: &str, last: Option<&PolicyObserved>) -> Result<Op
     if let Some(last) = known {
         return Ok(Some(observed(policy, last.document.clone())));
     }
-    let answer = iam.get_policy_version().policy_arn(arn).version_id(version).send().await.map_err(Error::from);
-    let Some(answer) = found(answer)? else { return Ok(None) };
-    let text = answer.policy_version().and_then(|version| version.document()).ok_or_else(|| absent("the document"))?;
-    Ok(Some(observed(policy, document::parse(text)?)))
+    let document = found(document_of(iam, arn, version).await)?;
+    Ok(document.map(|document| observed(policy, document)))
 }
 
 fn observed(policy: &aws_sdk_iam::types::Policy, document: Value) -> PolicyObserved {

@@ -98,6 +98,7 @@ impl Resource for Role {
     const REPLACE: &'static [&'static str] = &["name"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 

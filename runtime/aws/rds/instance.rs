@@ -115,6 +115,7 @@ impl Resource for Instance {
     const CHANGED_BY_UPDATE: &'static [&'static str] = &["status", "engine_version"];
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 15;
     const TIMEOUT_S: u64 = 5400;

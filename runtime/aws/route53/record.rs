@@ -100,6 +100,7 @@ impl Resource for Record {
     type Observed = RecordObserved;
     const REPLACE: &'static [&'static str] = &["zone", "name", "type"];
     const OWNERSHIP: Ownership = Ownership::Part;
+    const REPEATABLE: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 

@@ -115,6 +115,9 @@ impl Resource for Bucket {
     const REPLACE: &'static [&'static str] = &["name", "region"];
     const FIND_BY: &'static [&'static str] = &["name", "region"];
     const OWNERSHIP: Ownership = Ownership::Tags;
+    const REPEATABLE: bool = true;
+    const TAGGED_LATER: bool = true;
+    const SEVERAL_CALLS: bool = true;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 600;
