@@ -112,8 +112,6 @@ pub trait Resource: Send + Sync + 'static {
     const REPEATABLE: bool = false;
     /// Whether there are clouds that take our tags by a second call only, so that an object without any may be ours.
     const TAGGED_LATER: bool = false;
-    /// Whether `create` makes several calls that write: then the object may be there although it failed.
-    const SEVERAL_CALLS: bool = false;
     /// Whether deleting it loses data: then `--allow-delete NAME` is asked for.
     const STATEFUL: bool = false;
     /// Seconds of life between two looks while waiting.

@@ -24,6 +24,8 @@ tokio::task_local! {
     pub static ASKED_BY: Asker;
     /// Which try of the same call this is, for the log.
     pub static TRY: u32;
+    /// Counts the writes that are sent for one create.
+    pub static WRITES: Arc<AtomicU64>;
 }
 
 /// The step and the resource for which a call is made.
@@ -172,6 +174,9 @@ impl Wire {
         }
         let counter = if write { &self.0.counts.writes } else { &self.0.counts.reads };
         counter.fetch_add(1, Ordering::Relaxed);
+        if write {
+            let _ = WRITES.try_with(|writes| writes.fetch_add(1, Ordering::Relaxed));
+        }
         let asker = ASKED_BY.try_with(Clone::clone).unwrap_or_default();
         let recorded = Recorded {
             at: jiff::Timestamp::now().to_string(),

@@ -46,8 +46,6 @@ pub struct ResourceMeta {
     pub repeatable: bool,
     /// See [`Resource::TAGGED_LATER`].
     pub tagged_later: bool,
-    /// See [`Resource::SEVERAL_CALLS`].
-    pub several_calls: bool,
     /// See [`Resource::STATEFUL`].
     pub stateful: bool,
     /// See [`Resource::POLL_S`].
@@ -158,7 +156,6 @@ impl<R: Resource> AnyResource for Typed<R> {
             ownership: R::OWNERSHIP,
             repeatable: R::REPEATABLE,
             tagged_later: R::TAGGED_LATER,
-            several_calls: R::SEVERAL_CALLS,
             stateful: R::STATEFUL,
             poll_s: R::POLL_S,
             timeout_s: R::TIMEOUT_S,

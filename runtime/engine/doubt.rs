@@ -12,11 +12,14 @@ use crate::{
     error::{Class, Error, Result},
     report::Event as Heard,
     state::{Event, Resource},
-    wire::TRY,
+    wire::{TRY, WRITES},
 };
 use serde_json::Value;
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -111,7 +114,9 @@ impl Declared<'_> {
         let mut tries = 0;
         let outputs = loop {
             tries += 1;
-            let error = match TRY.scope(tries, self.kind.create(&self.cx, &self.args, token)).await {
+            let writes = Arc::new(AtomicU64::new(0));
+            let create = TRY.scope(tries, self.kind.create(&self.cx, &self.args, token));
+            let error = match WRITES.scope(writes.clone(), create).await {
                 Ok(outputs) => break outputs,
                 Err(error) => error,
             };
@@ -123,7 +128,7 @@ impl Declared<'_> {
             // What was made a moment ago (a role, a zone) may not be visible to this service yet.
             let passes = matches!(error.class, Class::Passing | Class::NotFound) && tries < Policy::CALL.tries;
             if !passes || self.cx.run.cancel.is_cancelled() {
-                if !doubt && is_without_effect(&error, self.meta.several_calls) {
+                if !doubt && is_without_effect(&error, writes.load(Ordering::Relaxed)) {
                     self.engine.log.append(vec![Event::Forgotten { address: self.address.clone() }]).await?;
                 }
                 return Err(error.context(format!("cannot create `{}`", self.address)));
@@ -183,10 +188,10 @@ impl Declared<'_> {
 }
 
 /// Whether a create that ended like this, at its first try, surely made nothing.
-fn is_without_effect(error: &Error, several_calls: bool) -> bool {
+fn is_without_effect(error: &Error, writes: u64) -> bool {
     match error.class {
         Class::Conflict => true,
-        Class::Invalid | Class::Denied => !several_calls,
+        Class::Invalid | Class::Denied => writes <= 1,
         _ => false,
     }
 }
@@ -246,10 +251,10 @@ mod tests {
     #[test]
     fn only_what_surely_made_nothing_is_forgotten() {
         let error = |class| Error::new(class, "x");
-        assert!(is_without_effect(&error(Class::Conflict), true));
-        assert!(is_without_effect(&error(Class::Denied), false));
-        assert!(!is_without_effect(&error(Class::Denied), true), "the second of two calls was denied");
-        assert!(!is_without_effect(&error(Class::Passing), false));
+        assert!(is_without_effect(&error(Class::Conflict), 2));
+        assert!(is_without_effect(&error(Class::Denied), 1));
+        assert!(!is_without_effect(&error(Class::Denied), 2), "the second of two calls was denied");
+        assert!(!is_without_effect(&error(Class::Passing), 1));
     }
 
     #[test]

@@ -80,7 +80,6 @@ impl Resource for AccessKey {
     type Observed = AccessKeyObserved;
     const REPLACE: &'static [&'static str] = &["user", "name"];
     const OWNERSHIP: Ownership = Ownership::Part;
-    const SEVERAL_CALLS: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
     const STANDS_ON: &'static [(&'static str, &'static str)] = &[("user", "aws::iam::user")];

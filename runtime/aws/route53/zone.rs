@@ -87,7 +87,6 @@ impl Resource for Zone {
     const FIND_BY: &'static [&'static str] = &["name"];
     const OWNERSHIP: Ownership = Ownership::Tags;
     const REPEATABLE: bool = true;
-    const SEVERAL_CALLS: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 300;
 

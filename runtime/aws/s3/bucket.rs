@@ -117,7 +117,6 @@ impl Resource for Bucket {
     const OWNERSHIP: Ownership = Ownership::Tags;
     const REPEATABLE: bool = true;
     const TAGGED_LATER: bool = true;
-    const SEVERAL_CALLS: bool = true;
     const STATEFUL: bool = true;
     const POLL_S: u64 = 2;
     const TIMEOUT_S: u64 = 600;
