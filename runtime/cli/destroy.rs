@@ -85,6 +85,9 @@ impl Destroy {
         }
         let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
         let written = handle.block_on(session.log.append(vec![ended]));
+        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
+            reporter.hear(&Event::Warning { text });
+        }
         let _ = handle.block_on(session.log.release(lease));
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));

@@ -113,6 +113,9 @@ impl Run {
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &outcome, "run", began, go_on)));
         if let Err(error) = written
             && exit == Exit::Done
+        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
+            reporter.hear(&Event::Warning { text });
+        }
         {
             return Err(error.into());
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Refusal,
-    clouds::Clouds,
+    clouds::{self, Clouds},
     options::{Manner, Place, Reach, Script},
     registry,
 };
@@ -110,8 +110,7 @@ impl Session {
             .build()
             .map_err(|error| Error::failed("cannot start").because(error.to_string()))?;
         let stack = place.stack_of(playbook)?;
-        let state_folder =
-            PathBuf::from(if place.state.contains("://") { ".gitpod-play" } else { place.state.as_str() });
+        let state_folder = clouds::state_folder(&place.state);
         let place = state::Place::parse(&place.state, &S3Access::from_env())?;
         let log = Arc::new(runtime.block_on(Log::open(&place, &stack, &Keys::from_env()))?);
         Ok(Self { runtime, registry: registry::all(), stack, state_folder, log, cancel: CancellationToken::new() })
@@ -143,7 +142,7 @@ impl Session {
 
     /// Finds or starts the clouds.
     pub fn reach(&self, reach: &Reach) -> Result<Clouds> {
-        self.runtime.block_on(Clouds::reach(reach, &self.state_folder))
+        self.runtime.block_on(Clouds::reach(reach, &self.state_folder, &self.cancel))
     }
 
     /// An engine for one pass.
