@@ -18,6 +18,7 @@ mod saved;
 pub mod session;
 mod settings;
 mod signals;
+mod slips;
 mod stale;
 mod state;
 mod steps;

@@ -5,6 +5,7 @@ use super::{
     clouds::Clouds,
     options::{Manner, Place, Reach, Script},
     session::{self, Session, Wanted},
+    slips::unfitting,
 };
 use crate::{
     cx::Mode,
@@ -121,6 +122,9 @@ impl Planning<'_> {
         Ok(Made { text, counts: plan::Counts::of(&planned) })
     }
 
+        for text in unfitting(&self.manner.allow_delete, &fitting(&engine), self.step.is_none()) {
+            reporter.hear(&Event::Warning { text });
+        }
     /// Runs the steps without a write; without any program, too, when it is only to be seen whether a run can begin.
     pub fn pass(&self, reporter: &Arc<dyn Reporter>, looking: bool) -> Result<Passed, Refusal> {
         let (playbook, host) = session::load(self.script, &self.session.registry, true)?;
@@ -162,6 +166,14 @@ async fn planned_deletes(engine: &Engine, planned: &[Planned]) -> Vec<Planned> {
         if unknown.contains(resource.step.as_str()) {
             continue;
         }
+/// Addresses that a name of `--allow-delete` may mean: what the log holds, what this pass declared, what it changed.
+pub(super) fn fitting(engine: &Engine) -> BTreeSet<String> {
+    let mut addresses = engine.declared();
+    addresses.extend(engine.changed().into_iter().map(|(_, address, _)| address));
+    addresses.extend(engine.log.with(|state| state.resources.keys().cloned().collect::<Vec<_>>()));
+    addresses
+}
+
         let refused = engine.may_delete(&resource).await.err();
         deletes.push(Planned {
             address,

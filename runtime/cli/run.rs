@@ -9,6 +9,7 @@ use super::{
     preflight,
     session::{self, Session, Wanted},
     signals,
+    slips::unfitting,
 };
 use crate::{
     cx::Mode,
@@ -102,6 +103,9 @@ impl Run {
         let whole = self.step.is_none() && outcome.failed.is_empty() && outcome.left.is_empty();
         if whole {
             self.delete_orphans(&engine, &session, &mut outcome);
+        }
+        for text in unfitting(&self.manner.allow_delete, &plan::fitting(&engine), whole) {
+            reporter.hear(&Event::Warning { text });
         }
         let interrupted = stopped.load(Ordering::SeqCst);
         let exit = exit_of(&outcome, interrupted);

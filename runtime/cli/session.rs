@@ -5,6 +5,7 @@ use super::{
     clouds::{self, Clouds},
     options::{Manner, Place, Reach, Script},
     registry,
+    slips::nearest,
 };
 use crate::{
     allowed::Allowed,
@@ -239,7 +240,7 @@ pub fn chosen(playbook: &Playbook, step: Option<&str>) -> Result<BTreeSet<String
     let all: BTreeSet<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
     let Some(wanted) = step else { return Ok(all) };
     if !all.contains(wanted) {
-        let near = all.iter().min_by_key(|name| strsim::damerau_levenshtein(name, wanted));
+        let near = nearest(wanted, all.iter().map(String::as_str));
         let error = Error::new(Class::Usage, format!("there is no step `{wanted}`"));
         return Err(match near {
             Some(near) => error.hint(format!("did you mean `--step {near}`?")),
