@@ -121,6 +121,7 @@ impl Watching<'_> {
             self.delete_undeclared(&engine, &ran, &removed, &mut outcome)?;
         }
         let ok = outcome.failed.is_empty() && outcome.left.is_empty();
+        let (reads, writes) = engine.run.wire.counts();
         let ended = if ok { state::Outcome::Done } else { state::Outcome::Failed };
         handle.block_on(log.append(vec![state::Event::RunEnded {
             run_id,
@@ -128,7 +129,11 @@ impl Watching<'_> {
             changes: Some(engine.changes()),
         }]))?;
         let go_on = (!ok).then(|| "save an edit, and it is tried again".to_owned());
-        reporter.hear(&Event::RunEnded(summary(&engine, self.session, &outcome, "watch", began, go_on)));
+        let mut summary = summary(&engine, self.session, &outcome, "watch", began, go_on);
+        // The wire is that of all passes.
+        summary.reads -= reads;
+        summary.writes -= writes;
+        reporter.hear(&Event::RunEnded(summary));
         Ok(())
     }
 
