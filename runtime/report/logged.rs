@@ -26,6 +26,8 @@ impl Reporter for Logged {
             Event::StepFailed { step, error, took_s, .. } => error!(step, took_s, "step failed\n{}", error.trim_end()),
             Event::StepSkipped { step, why } => info!(step, "step skipped: {why}"),
             Event::Warning { text } => warn!("{text}"),
+            Event::Note { step, text } => info!(step, "{text}"),
+            Event::Kept { step, text } => info!(step, "kept: {text}"),
             Event::Printed { step, text } => info!(step, "printed: {text}"),
             Event::Planned(line) => planned(line),
             Event::RunEnded(summary) => info!(

@@ -1,5 +1,6 @@
 //! What a run tells the outside: events, and those who hear them.
 
+mod bars;
 pub mod ending;
 pub mod json;
 pub mod logged;
@@ -85,6 +86,20 @@ pub enum Event {
         text: String,
     },
     /// Text that the playbook printed.
+    /// Something worth knowing that is as it should be; told once a command.
+    Note {
+        /// The step, or empty.
+        step: String,
+        /// In words.
+        text: String,
+    },
+    /// Something that a delete leaves in the cloud on purpose.
+    Kept {
+        /// The step.
+        step: String,
+        /// What, in words.
+        text: String,
+    },
     Printed {
         /// The step.
         step: String,
