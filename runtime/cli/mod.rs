@@ -29,6 +29,7 @@ use crate::{
     error::{Class, Error},
     playbook::Diagnostic,
     printable::tame,
+    report::{Event, Reporter, json::JsonLines},
     secret::hide,
 };
 use clap::{Parser, Subcommand};
@@ -63,6 +64,19 @@ enum Verb {
     Sandbox(sandbox::Sandbox),
     Docs(docs::Docs),
     Completions(completions::Completions),
+}
+
+impl Verb {
+    /// Whether standard output is for events.
+    fn tells_events(&self) -> bool {
+        match self {
+            Verb::Run(verb) => verb.manner.json,
+            Verb::Plan(verb) => verb.json,
+            Verb::Destroy(verb) => verb.manner.json,
+            Verb::Watch(verb) => verb.manner.json,
+            _ => false,
+        }
+    }
 }
 
 /// How a verb ended, as an exit code.
@@ -133,11 +147,15 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mistake) => return usage::tell(&mistake),
     };
+    let json = cli.verb.tells_events();
     let outcome = cli.log.begin().map_err(Refusal::from).and_then(|()| carry_out(cli.verb));
     let exit = match outcome {
         Ok(exit) => exit,
         Err(refusal) => {
             show(&refusal.0);
+            if json {
+                tell(&refusal.0);
+            }
             refusal.exit()
         }
     };
@@ -180,6 +198,15 @@ fn show(diagnostics: &[Diagnostic]) {
             1 => drop(writeln!(out, "  the same at one more place")),
             more => drop(writeln!(out, "  the same at {more} more places")),
         }
+    }
+}
+
+/// Tells diagnostics as events on standard output.
+fn tell(diagnostics: &[Diagnostic]) {
+    let events = JsonLines::new(std::io::stdout());
+    for it in diagnostics {
+        let (error, message, hint) = (it.render(false), it.message.clone(), it.hint.clone());
+        events.hear(&Event::Refused { error, message, hint });
     }
 }
 

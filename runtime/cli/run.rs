@@ -39,7 +39,7 @@ pub struct Run {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    manner: Manner,
+    pub(super) manner: Manner,
     /// Run this step and what it needs, nothing else.
     #[arg(long, value_name = "NAME", help_heading = "Playbook")]
     step: Option<String>,
@@ -113,13 +113,13 @@ impl Run {
         // The run's own outcome counts, even when its end cannot be written down.
         let written = handle.block_on(session.log.append(vec![ended]));
         let _ = handle.block_on(session.log.release(lease));
+        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
+            reporter.hear(&Event::Warning { text });
+        }
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &outcome, "run", began, go_on)));
         if let Err(error) = written
             && exit == Exit::Done
-        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
-            reporter.hear(&Event::Warning { text });
-        }
         {
             return Err(error.into());
         }

@@ -8,7 +8,7 @@ use super::{
     run::{reporter, started, summary, wanted_digest},
     saved::Files,
     session::{self, LateHost, Session, Wanted},
-    show, signals, stale,
+    show, signals, stale, tell,
 };
 use crate::{
     cx::{Mode, Run},
@@ -34,7 +34,7 @@ pub struct Watch {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    manner: Manner,
+    pub(super) manner: Manner,
 }
 
 impl Watch {
@@ -59,12 +59,12 @@ impl Watch {
                         continue;
                     }
                     if let Err(refusal) = watching.catch_up(&playbook, &host) {
-                        show(&refusal.0);
+                        self.refuse(&refusal);
                     }
                     // The steps may have read others than before.
                     files.follow(&session.log, &playbook, &self.script)?;
                 }
-                Err(refusal) => show(&refusal.0),
+                Err(refusal) => self.refuse(&refusal),
             }
             if !self.manner.json {
                 eprintln!("\nwatching {} (Ctrl-C ends)", counted(files.count(), "file"));
@@ -75,6 +75,14 @@ impl Watch {
         }
         let _ = session.runtime.block_on(session.log.release(lease));
         Ok(Exit::Done)
+    }
+
+    /// Shows what kept a pass from being made; the next one may be.
+    fn refuse(&self, refusal: &Refusal) {
+        show(&refusal.0);
+        if self.manner.json {
+            tell(&refusal.0);
+        }
     }
 }
 
@@ -113,6 +121,7 @@ impl Watching<'_> {
             self.clouds,
             wanted_digest(playbook, None),
         )]))?;
+        let (reads, writes) = engine.run.wire.counts();
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
         let mut outcome = pass.run();
         let ran: BTreeSet<String> = pass.ran.into_inner().unwrap_or_default().into_keys().collect();
@@ -121,7 +130,6 @@ impl Watching<'_> {
             self.delete_undeclared(&engine, &ran, &removed, &mut outcome)?;
         }
         let ok = outcome.failed.is_empty() && outcome.left.is_empty();
-        let (reads, writes) = engine.run.wire.counts();
         let ended = if ok { state::Outcome::Done } else { state::Outcome::Failed };
         handle.block_on(log.append(vec![state::Event::RunEnded {
             run_id,

@@ -30,6 +30,8 @@ impl Reporter for Logged {
             Event::Kept { step, text } => info!(step, "kept: {text}"),
             Event::Printed { step, text } => info!(step, "printed: {text}"),
             Event::Planned(line) => planned(line),
+            Event::PlanEnded { counts, took_s, .. } => info!(?counts, took_s, "plan ended"),
+            Event::Refused { error, .. } => error!("{}", error.trim_end()),
             Event::RunEnded(summary) => info!(
                 verb = summary.verb,
                 ok = summary.ok,

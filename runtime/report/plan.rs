@@ -20,7 +20,7 @@ const LONGEST_VALUE: usize = 96;
 const WIDEST_ADDRESS: usize = 48;
 
 /// How many resources meet each verdict.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Created or adopted.
     pub create: usize,

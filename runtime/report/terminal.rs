@@ -108,7 +108,11 @@ impl Reporter for Terminal {
                 let ending = std::mem::take(&mut *self.ending());
                 self.line(&ending.text(summary));
             }
-            Event::RunStarted { .. } | Event::Changed { .. } | Event::Planned(_) => {}
+            Event::RunStarted { .. }
+            | Event::Changed { .. }
+            | Event::Planned(_)
+            | Event::PlanEnded { .. }
+            | Event::Refused { .. } => {}
         }
     }
 }
