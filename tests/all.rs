@@ -1,6 +1,7 @@
 //! Tests of the program as a user runs it: against the simulated clouds, and against servers that others wrote.
 
 mod bad_input;
+mod commands;
 mod corpus;
 mod crash;
 mod drift;
