@@ -104,18 +104,12 @@ impl Run {
         if whole {
             self.delete_orphans(&engine, &session, &mut outcome);
         }
-        for text in unfitting(&self.manner.allow_delete, &plan::fitting(&engine), whole) {
-            reporter.hear(&Event::Warning { text });
-        }
-        let interrupted = stopped.load(Ordering::SeqCst);
-        let exit = exit_of(&outcome, interrupted);
+        let exit = exit_of(&outcome, stopped.load(Ordering::SeqCst));
+        self.warn(&engine, &clouds, whole, exit);
         let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
         // The run's own outcome counts, even when its end cannot be written down.
         let written = handle.block_on(session.log.append(vec![ended]));
         let _ = handle.block_on(session.log.release(lease));
-        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
-            reporter.hear(&Event::Warning { text });
-        }
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &outcome, "run", began, go_on)));
         if let Err(error) = written
@@ -154,6 +148,14 @@ impl Run {
             Answer::Nobody => Err(Error::new(Class::Usage, "there is nobody to ask whether to carry out this plan")
                 .hint(format!("{} --yes", command_line()))
                 .into()),
+        }
+    }
+
+    /// Tells which names on the command line fit nothing, and that the clouds are gone.
+    fn warn(&self, engine: &Engine, clouds: &Clouds, whole: bool, exit: Exit) {
+        let slips = unfitting(&self.manner.allow_delete, &plan::fitting(engine), whole);
+        for text in slips.into_iter().chain(clouds.lost().filter(|_| exit != Exit::Done)) {
+            engine.reporter.hear(&Event::Warning { text });
         }
     }
 
