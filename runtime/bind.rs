@@ -164,6 +164,11 @@ pub trait Resource: Send + Sync + 'static {
         Ok(true)
     }
 
+    /// What deleting it means for its data, for who has to allow it.
+    fn loss(_observed: &Self::Observed) -> &'static str {
+        "the data in it would be lost"
+    }
+
     /// What its deletion leaves to others to take away, and is still there (the volumes of a namespace): they may need what is
     /// deleted next. Asked when it is gone itself.
     async fn remains(_cx: &Cx, _last: &Self::Observed) -> Result<Option<String>> {

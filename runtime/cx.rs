@@ -72,12 +72,26 @@ pub struct Run {
     pub allowed: Allowed,
     /// Hears what a binding is doing or waiting for: (step, resource address, words).
     pub heard: Heard,
+    /// Hears what a reader should know once, whether or not anybody watches the progress: (step, what).
+    pub told: Told,
     /// The clouds' clients, each kind made once.
     pub clients: Clients,
 }
 
 /// Hears (step, resource address, words).
 pub type Heard = Box<dyn Fn(&str, &str, &str) + Send + Sync>;
+
+/// Hears (step, what).
+pub type Told = Box<dyn Fn(&str, Telling<'_>) + Send + Sync>;
+
+/// What a reader should know once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling<'a> {
+    /// Something worth knowing that is as it should be.
+    Note(&'a str),
+    /// Something that a delete leaves in the cloud on purpose.
+    Kept(&'a str),
+}
 
 /// Clients of any type, at most one of each.
 #[derive(Default)]
@@ -135,6 +149,11 @@ impl Cx {
             () = tokio::time::sleep(self.run.pace.scaled(life)) => Ok(()),
             () = self.run.cancel.cancelled() => Err(Error::new(Class::Interrupted, "stopped while waiting")),
         }
+    }
+
+    /// Tells the reader, in a line that stays; the same is told once a command.
+    pub fn tell(&self, what: Telling<'_>) {
+        (self.run.told)(&self.step, what);
     }
 
     /// Tells the progress display what is being done or waited for.

@@ -3,7 +3,7 @@
 //! What was fetched once stays what it was: a later run reads the cache, whatever the server answers by then.
 
 use crate::{
-    cx::Cx,
+    cx::{Cx, Telling},
     error::{Class, Error, Result},
 };
 use sha2::{Digest as _, Sha256};
@@ -77,7 +77,8 @@ pub async fn fetch(cx: &Cx, url: &str, expected: Option<&str>) -> Result<Fetched
     }
     let fetched = verified(url, download(cx, &address, &leash).await?, expected.as_deref())?;
     if expected.is_none() {
-        cx.say(&format!("`{url}` has sha256 `{}`: set it to be sure of the content", fetched.sha256));
+        let text = format!("`{url}` has sha256 `{}`: set it to be sure of the content", fetched.sha256);
+        cx.tell(Telling::Note(&text));
     }
     // A plan writes nothing, not even here; and a run without a cache is slower, not wrong.
     if !cx.planning() {
@@ -97,7 +98,7 @@ async fn stand_in(cx: &Cx, base: &str, url: &str, digest_given: bool) -> Result<
             .hint("put a file of your own beside the playbook and give its path in place of the URL")
     })?;
     let digest = if digest_given { ", whose sha256 is not compared" } else { "" };
-    cx.say(&format!("the sandbox answers with a stand-in for `{url}`{digest}"));
+    cx.tell(Telling::Note(&format!("the sandbox answers with a stand-in for `{url}`{digest}")));
     Ok(Fetched { sha256: sha256(&content), content, stand_in: true })
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod clouds;
+mod commands;
 mod corpus;
 mod crash;
 mod doubt;

@@ -158,7 +158,11 @@ fn a_database_is_not_replaced_by_the_way() {
     forget_calls(&world);
     let refused = play(&world, &[&["run", AWS, "--yes"], &change[..]].concat());
     assert_eq!(refused.code, 1, "{}", refused.stderr);
-    for words in ["the data in it would be lost", "--allow-delete gitpod-instance", "std/aws/database.rhai:"] {
+    for words in [
+        "of the data in it only a last snapshot would be left",
+        "--allow-delete gitpod-instance",
+        "std/aws/database.rhai:",
+    ] {
         assert!(refused.stderr.contains(words), "`{words}` is not in\n{}", refused.stderr);
     }
     assert!(!written(&world).iter().any(|call| call.starts_with("rds")), "{:?}", written(&world));

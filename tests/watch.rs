@@ -282,3 +282,28 @@ fn a_manifest_of_ones_own_is_applied_again_when_it_is_saved() {
     assert!(watching.ran(|| {}).contains(&"banner".to_owned()));
     assert_eq!(watching.ran(|| std::fs::write(&file, edited(manifest, "one", "two")).unwrap()), ["banner"]);
 }
+
+#[test]
+fn each_pass_counts_its_own_calls() {
+    let place = Place::new();
+    let script = |cidr: &str| {
+        format!(
+            "target(\"aws\", #{{ region: \"eu-west-1\" }});\n\
+             step(\"v\", || aws::ec2::vpc(#{{ name: \"v\", cidr: \"10.0.0.0/16\" }}));\n\
+             step(\"w\", || \"{cidr}\");\n"
+        )
+    };
+    let file = place.write("p.rhai", &script("one"));
+    let watching = Watching::of(&place, &["--pace", "max", "--yes"]);
+    let calls = |watching: &Watching| {
+        let lines = watching.lines.lock().unwrap();
+        let last = lines.iter().rev().find(|line| line.contains("\"event\":\"run_ended\"")).expect("a summary").clone();
+        let summary: Value = serde_json::from_str(&last).expect("a JSON line");
+        (summary["reads"].as_u64().unwrap(), summary["writes"].as_u64().unwrap())
+    };
+    assert_eq!(watching.ran(|| {}), ["v", "w"]);
+    let (reads, writes) = calls(&watching);
+    assert!(reads > 0 && writes > 0, "{reads} {writes}");
+    assert_eq!(watching.ran(|| std::fs::write(&file, script("two")).unwrap()), ["w"]);
+    assert_eq!(calls(&watching), (0, 0), "the second pass asks no cloud");
+}

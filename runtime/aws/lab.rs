@@ -140,6 +140,7 @@ pub fn run(sandbox: &sandbox::Sandbox, mode: Mode) -> Run {
         allowed: crate::allowed::Allowed::default(),
         endpoints: endpoints.map(|(name, value)| (name.to_owned(), value)).into(),
         heard: Box::new(|_, _, _| {}),
+        told: Box::new(|_, _| {}),
         clients: Clients::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod instance;
 mod instance_observed;
+mod leaves;
 #[cfg(all(test, feature = "sandbox"))]
 mod sandbox_tests;
 pub mod subnet_group;

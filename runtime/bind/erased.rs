@@ -77,6 +77,8 @@ pub trait AnyResource: Send + Sync {
     fn readiness(&self, observed: &Value) -> Result<Readiness>;
     /// See [`Resource::holds_data`].
     async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool>;
+    /// See [`Resource::loss`].
+    fn loss(&self, observed: &Value) -> Result<&'static str>;
     /// See [`Resource::remains`].
     async fn remains(&self, cx: &Cx, last: &Value) -> Result<Option<String>>;
     /// See [`Resource::diff`].
@@ -196,6 +198,9 @@ impl<R: Resource> AnyResource for Typed<R> {
     }
     async fn holds_data(&self, cx: &Cx, observed: &Value) -> Result<bool> {
         R::holds_data(cx, &typed::<R::Observed>(observed)?).await
+    }
+    fn loss(&self, observed: &Value) -> Result<&'static str> {
+        Ok(R::loss(&typed::<R::Observed>(observed)?))
     }
     async fn remains(&self, cx: &Cx, last: &Value) -> Result<Option<String>> {
         R::remains(cx, &typed::<R::Observed>(last)?).await

@@ -1,5 +1,10 @@
 //! Where the clouds are for this command: live, at a given address, served by another process, or simulated in this one.
 
+#[cfg(feature = "sandbox")]
+pub mod admin;
+#[cfg(feature = "sandbox")]
+mod using;
+
 use super::options::{Reach, Target};
 use crate::{
     cx::Pace,
@@ -9,8 +14,17 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+use tokio_util::sync::CancellationToken;
+#[cfg(feature = "sandbox")]
+use using::Using;
 
-/// The clouds of one command; those that this process simulates end with it.
+/// How many times faster than life simulated waits pass, when nobody says otherwise.
+const USUAL_PACE: Pace = Pace::Times(600);
+/// How long another command may take to start or end the clouds.
+#[cfg(feature = "sandbox")]
+const CHANGING_HANDS: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The clouds of one command. Those that this process simulates end with it, once no other command uses them.
 pub struct Clouds {
     /// Addresses by cloud, for [`crate::cx::Run::endpoints`].
     pub endpoints: BTreeMap<String, String>,
@@ -19,13 +33,33 @@ pub struct Clouds {
     /// How fast waits pass.
     pub pace: Pace,
     #[cfg(feature = "sandbox")]
-    served: Option<Served>,
+    held: Option<Held>,
+}
+
+/// What keeps simulated clouds up.
+#[cfg(feature = "sandbox")]
+enum Held {
+    /// This process serves them.
+    Here { _served: Served },
+    /// Another one does, and sees by this that they are used.
+    Elsewhere { aws_url: String, _using: Option<Using> },
 }
 
 #[cfg(feature = "sandbox")]
 struct Served {
-    sandbox: sandbox::Sandbox,
     _notice: Notice,
+    sandbox: sandbox::Sandbox,
+    /// By which it is seen whether others use them; without it they end with their command.
+    using: Option<(Using, CancellationToken)>,
+}
+
+#[cfg(feature = "sandbox")]
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some((using, cancel)) = &self.using {
+            using.outlast_others(cancel);
+        }
+    }
 }
 
 /// What a process that serves simulated clouds leaves for others: `<state folder>/sandbox/serving.json`.
@@ -42,8 +76,10 @@ pub struct Serving {
 }
 
 impl Clouds {
-    /// Finds or starts the clouds. Must be called inside the async runtime.
-    pub async fn reach(reach: &Reach, state_folder: &Path) -> Result<Self> {
+    /// Finds or starts the clouds. Must be called inside the async runtime. Those that are started here stay up while others
+    /// use them; setting `cancel` ends that.
+    pub async fn reach(reach: &Reach, state_folder: &Path, cancel: &CancellationToken) -> Result<Self> {
+        check(reach)?;
         let mut endpoints: BTreeMap<String, String> = reach.endpoint_pairs()?.into_iter().collect();
         if let Some(file) = &reach.kubeconfig {
             if !file.is_file() {
@@ -60,9 +96,9 @@ impl Clouds {
             Target::Live => Ok(Self::at(endpoints, "live".to_owned(), Pace::Times(1))),
             Target::Sandbox if given => {
                 let target = format!("at {}", endpoints["aws"]);
-                Ok(Self::at(endpoints, target, reach.pace))
+                Ok(Self::at(endpoints, target, reach.pace.unwrap_or(USUAL_PACE)))
             }
-            Target::Sandbox => Self::simulated(reach, state_folder, endpoints).await,
+            Target::Sandbox => Self::simulated(reach, state_folder, endpoints, cancel).await,
         }
     }
 
@@ -72,46 +108,78 @@ impl Clouds {
             target,
             pace,
             #[cfg(feature = "sandbox")]
-            served: None,
+            held: None,
         }
     }
 
     #[cfg(not(feature = "sandbox"))]
-    async fn simulated(_: &Reach, _: &Path, _: BTreeMap<String, String>) -> Result<Self> {
+    async fn simulated(_: &Reach, _: &Path, _: BTreeMap<String, String>, _: &CancellationToken) -> Result<Self> {
         Err(Error::usage("this build has no simulated clouds").hint("add `--target live`"))
     }
 
     #[cfg(feature = "sandbox")]
-    async fn simulated(reach: &Reach, state_folder: &Path, mut endpoints: BTreeMap<String, String>) -> Result<Self> {
+    async fn simulated(
+        reach: &Reach,
+        state_folder: &Path,
+        mut endpoints: BTreeMap<String, String>,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
         let folder = folder(state_folder);
-        let (serving, served) = if let Some(serving) = serving(&folder) {
-            (serving, None)
-        } else {
-            let (serving, served) = serve(&folder, reach, 0).await?;
-            (serving, Some(served))
+        // Before it is looked who serves them: whoever does sees it before it ends them.
+        let using = Using::begin(&folder);
+        let (serving, served) = served_by_someone(&folder, reach).await?;
+        let (pace, held) = match served {
+            Some(mut served) => {
+                served.using = using.map(|using| (using, cancel.clone()));
+                (reach.pace.unwrap_or(USUAL_PACE), Held::Here { _served: served })
+            }
+            None => {
+                let aws_url = serving.aws_url.clone();
+                (told(&serving, reach)?, Held::Elsewhere { aws_url, _using: using })
+            }
         };
         crate::secret::remember(&serving.secret_key);
         endpoints.insert("aws".to_owned(), serving.aws_url.clone());
         endpoints.insert("aws.access_key_id".to_owned(), serving.access_key.clone());
         endpoints.insert("aws.secret_access_key".to_owned(), serving.secret_key.clone());
         endpoints.insert("manifests".to_owned(), serving.aws_url.clone());
-        let mut clouds = Self::at(endpoints, "sandbox".to_owned(), reach.pace);
-        clouds.served = served;
-        Ok(clouds)
+        Ok(Self { held: Some(held), ..Self::at(endpoints, "sandbox".to_owned(), pace) })
+    }
+
+    /// That another process served these clouds and has ended, in words. A command that failed has to say so.
+    pub fn lost(&self) -> Option<String> {
+        #[cfg(feature = "sandbox")]
+        if let Some(Held::Elsewhere { aws_url, .. }) = &self.held
+            && !answers(aws_url)
+        {
+            return Some(
+                "the process that served the simulated clouds has ended; the same command starts them again, and \
+                 `gitpod-play sandbox serve` keeps them up"
+                    .to_owned(),
+            );
+        }
+        None
     }
 
     /// Whether writes reach a real cloud.
     pub fn is_live(&self) -> bool {
         self.target == "live"
     }
+}
 
-    /// Whether this process simulates the clouds itself.
-    pub fn is_served_here(&self) -> bool {
-        #[cfg(feature = "sandbox")]
-        return self.served.is_some();
-        #[cfg(not(feature = "sandbox"))]
-        return false;
+/// Refuses what nobody would heed: faults that cannot be read, or are meant for clouds that are not simulated.
+pub fn check(reach: &Reach) -> Result<()> {
+    if reach.faults.is_some() && (reach.target == Target::Live || !reach.endpoints.is_empty()) {
+        return Err(Error::usage("`--faults` is for the simulated clouds only").hint("leave it out"));
     }
+    #[cfg(feature = "sandbox")]
+    faults(reach.faults.as_deref())?;
+    Ok(())
+}
+
+/// The folder of a state on this machine; for `s3://` the default one.
+pub fn state_folder(state: &str) -> PathBuf {
+    PathBuf::from(if state.contains("://") { ".gitpod-play" } else { state })
 }
 
 /// The folder of the simulated clouds that belong to a state folder.
@@ -123,13 +191,18 @@ pub fn folder(state_folder: &Path) -> PathBuf {
 pub fn serving(folder: &Path) -> Option<Serving> {
     let text = std::fs::read_to_string(folder.join("serving.json")).ok()?;
     let serving: Serving = serde_json::from_str(&text).ok()?;
-    let address = serving.aws_url.strip_prefix("http://")?;
-    // A notice that came with a playbook must not send us to another machine.
-    let address = address.parse::<std::net::SocketAddr>().ok().filter(|address| address.ip().is_loopback())?;
-    let alive = std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).is_ok();
+    let alive = answers(&serving.aws_url);
     // Another process may have got the port of one that was killed; where there is no `/proc`, the port has to do.
     let runs = Path::new("/proc").join(serving.pid.to_string()).exists() || !Path::new("/proc/self").exists();
     (alive && runs).then_some(serving)
+}
+
+/// Whether someone listens at `url`. A notice that came with a playbook must not send us to another machine.
+fn answers(url: &str) -> bool {
+    let address = url.strip_prefix("http://").and_then(|address| address.parse::<std::net::SocketAddr>().ok());
+    address.filter(|address| address.ip().is_loopback()).is_some_and(|address| {
+        std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).is_ok()
+    })
 }
 
 #[cfg(feature = "sandbox")]
@@ -142,16 +215,59 @@ impl Drop for Notice {
     }
 }
 
-/// Starts simulated clouds in this process and leaves the notice for others.
+/// Finds who serves the clouds, or starts them here. Another command may start or end them right now.
 #[cfg(feature = "sandbox")]
-async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<(Serving, Served)> {
+async fn served_by_someone(folder: &Path, reach: &Reach) -> Result<(Serving, Option<Served>)> {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(serving) = serving(folder) {
+            return Ok((serving, None));
+        }
+        match serve(folder, reach, 0).await? {
+            Ok((serving, served)) => return Ok((serving, Some(served))),
+            Err(in_use) if began.elapsed() > CHANGING_HANDS => return Err(in_use),
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Tells clouds that another process serves which faults they shall have and how fast they shall be. Their pace.
+#[cfg(feature = "sandbox")]
+fn told(serving: &Serving, reach: &Reach) -> Result<Pace> {
+    let rules = faults(reach.faults.as_deref())?;
+    let (pid, url) = (serving.pid, &serving.aws_url);
+    if !rules.is_empty() {
+        let rules = serde_json::to_string(&rules).map_err(|error| Error::failed(error.to_string()))?;
+        admin::ask(url, "POST", "faults", &rules)?;
+        eprintln!("note: process {pid} serves the simulated clouds, and they have these faults until it ends");
+    }
+    let now = pace_of(&admin::ask(url, "GET", "pace", "")?);
+    match reach.pace {
+        Some(wanted) if wanted != now => {
+            admin::ask(url, "PUT", "pace", &wanted.to_string())?;
+            eprintln!("note: process {pid} serves the simulated clouds, and their pace is {wanted} from now on");
+            Ok(wanted)
+        }
+        _ => Ok(now),
+    }
+}
+
+#[cfg(feature = "sandbox")]
+fn pace_of(shown: &serde_json::Value) -> Pace {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a pace is a small number from 1 up")]
+    shown.as_f64().map_or(Pace::Max, |times| Pace::Times(times.max(1.0).round() as u32))
+}
+
+/// Starts simulated clouds in this process and leaves the notice for others. The inner error: another process has them.
+#[cfg(feature = "sandbox")]
+async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<Result<(Serving, Served)>> {
     let failed = |error: std::io::Error| {
         Error::failed(format!("cannot start the simulated clouds in `{}`", folder.display())).because(error.to_string())
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let options = sandbox::Options {
         dir: Some(folder.to_owned()),
-        pace: match reach.pace {
+        pace: match reach.pace.unwrap_or(USUAL_PACE) {
             Pace::Times(times) => sandbox::core::clock::Pace::Times(f64::from(times)),
             Pace::Max => sandbox::core::clock::Pace::Max,
         },
@@ -159,7 +275,10 @@ async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<(Serving, Serv
         port,
         ..sandbox::Options::default()
     };
-    let sandbox = sandbox::Sandbox::start(options).await.map_err(failed)?;
+    let sandbox = match sandbox::Sandbox::start(options).await {
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => return Ok(Err(failed(error))),
+        other => other.map_err(failed)?,
+    };
     let serving = Serving {
         pid: std::process::id(),
         aws_url: sandbox.aws_url.clone(),
@@ -169,7 +288,7 @@ async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<(Serving, Serv
     let path = folder.join("serving.json");
     let text = serde_json::to_string(&serving).map_err(|error| Error::failed(error.to_string()))?;
     std::fs::write(&path, text).map_err(failed)?;
-    Ok((serving, Served { sandbox, _notice: Notice(path) }))
+    Ok(Ok((serving, Served { sandbox, _notice: Notice(path), using: None })))
 }
 
 /// Clouds that stay up until dropped, for `sandbox serve`.
@@ -188,7 +307,7 @@ impl Standing {
                 serving.aws_url
             )));
         }
-        let (serving, served) = serve(folder, reach, port).await?;
+        let (serving, served) = serve(folder, reach, port).await??;
         Ok((serving, Self(served)))
     }
 

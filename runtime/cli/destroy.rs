@@ -3,19 +3,21 @@
 use super::{
     Exit, Outcome, Refusal,
     ask::{Answer, ask},
-    clouds::Clouds,
+    clouds::{self, Clouds},
     guard,
     options::{Manner, Place, Reach, Script},
     run::{command_line, exit_of, outcome_of, summary},
     session::{self, Session, Wanted},
-    signals, tell,
+    signals,
+    slips::{nearest, unfitting},
+    tell,
 };
 use crate::{
     cx::Mode,
     engine::Engine,
-    error::{Class, Error},
+    error::{Class, Error, pasteable},
     playbook::Sources,
-    report::{Event, Reporter, json::JsonLines, logged::Logged, terminal::Terminal},
+    report::{Event, Reporter, Summary, json::JsonLines, logged::Logged, terminal::Terminal},
     state::{self, Holder},
 };
 use clap::Args;
@@ -40,7 +42,7 @@ pub struct Destroy {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    manner: Manner,
+    pub(super) manner: Manner,
     /// Delete only what this step made, and what was made after it with its outputs.
     #[arg(long, value_name = "NAME", help_heading = "Stack")]
     step: Option<String>,
@@ -51,21 +53,19 @@ impl Destroy {
         let began = Instant::now();
         let session = Session::open(&self.place, &self.playbook)?;
         let (targets, addresses) = session.log.with(|state| (targets(&state.targets), self.addresses(state)));
+        clouds::check(&self.reach)?;
+        self.step_is_known(&session)?;
         if addresses.is_empty() {
             self.known(&session)?;
-            super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
-            return self.look_only(&session, targets);
+            return self.nothing(&session, targets, began);
         }
         let lease = session.take()?;
         let stopped = signals::watch(session.runtime.handle(), session.cancel.clone());
         let clouds = session.reach(&self.reach)?;
         let steps: BTreeSet<String> =
             session.log.with(|state| state.resources.values().map(|resource| resource.step.clone()).collect());
-        let reporter: Arc<dyn Reporter> = if self.manner.json {
-            Logged::before(JsonLines::new(std::io::stdout()))
-        } else {
-            Logged::before(Terminal::new(steps.iter().map(String::as_str)))
-        };
+        let reporter = self.reporter(&steps);
+        self.warn_of_slips(&session, reporter.as_ref());
         guard::same_clouds(&session, &clouds, &self.reach, &reached(&targets))?;
         let engine = self.engine(&session, &clouds, Mode::Run, targets.clone(), reporter.clone())?;
         let handle = session.runtime.handle();
@@ -88,22 +88,82 @@ impl Destroy {
         let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
         let written = handle.block_on(session.log.append(vec![ended]));
         let _ = handle.block_on(session.log.release(lease));
+        if let Some(text) = clouds.lost().filter(|_| exit != Exit::Done) {
+            reporter.hear(&Event::Warning { text });
+        }
         let go_on = (exit != Exit::Done).then(command_line);
         reporter.hear(&Event::RunEnded(summary(&engine, &session, &destroyed.outcome, "destroy", began, go_on)));
         written?;
         Ok(exit)
     }
 
+    fn reporter(&self, steps: &BTreeSet<String>) -> Arc<dyn Reporter> {
+        if self.manner.json {
+            Logged::before(JsonLines::new(std::io::stdout()))
+        } else {
+            Logged::before(Terminal::new(steps.iter().map(String::as_str)))
+        }
+    }
+
     /// The log holds nothing: the clouds may all the same, when a run was killed between the last delete and the last look, or
     /// something was forgotten. A stack that never ran is not looked for.
-    fn look_only(&self, session: &Session, targets: BTreeMap<String, Value>) -> Outcome {
-        if self.step.is_none() && !targets.is_empty() {
-            let clouds = session.reach(&self.reach)?;
-            let reporter = Arc::new(Terminal::new(std::iter::empty()));
-            let engine = self.engine(session, &clouds, Mode::Plan, targets, reporter)?;
+    fn nothing(&self, session: &Session, targets: BTreeMap<String, Value>, began: Instant) -> Outcome {
+        let reporter = self.reporter(&BTreeSet::new());
+        let looked = self.step.is_none() && !targets.is_empty();
+        let clouds = looked.then(|| session.reach(&self.reach)).transpose()?;
+        if self.manner.json {
+            let target = clouds.as_ref().map(|clouds| clouds.target.clone());
+            let target = target.unwrap_or_else(|| format!("{:?}", self.reach.target).to_lowercase());
+            let (verb, stack) = ("destroy".to_owned(), session.stack.clone());
+            reporter.hear(&Event::RunStarted { verb, stack, target, steps: 0 });
+        } else {
+            super::print(&format!("nothing to delete: stack `{}` holds no resources", session.stack));
+        }
+        let mut calls = (0, 0);
+        if let Some(clouds) = &clouds {
+            let engine = self.engine(session, clouds, Mode::Plan, targets, reporter.clone())?;
             session.runtime.block_on(report_leftovers(&engine, &[]));
+            calls = engine.run.wire.counts();
+        }
+        if self.manner.json {
+            reporter.hear(&Event::RunEnded(Summary {
+                verb: "destroy".to_owned(),
+                stack: session.stack.clone(),
+                ok: true,
+                resources: session.log.with(|state| state.resources.len()),
+                reads: calls.0,
+                writes: calls.1,
+                took_s: began.elapsed().as_secs_f64(),
+                ..Summary::default()
+            }));
         }
         Ok(Exit::Done)
+    }
+
+    /// Refuses `--step` with a name that the stack knows no step by. Where it knows none, a slip cannot be told.
+    fn step_is_known(&self, session: &Session) -> Result<(), Refusal> {
+        let Some(wanted) = &self.step else { return Ok(()) };
+        let known: BTreeSet<String> = session.log.with(|state| {
+            let of_resources = state.resources.values().map(|resource| resource.step.clone());
+            state.steps.keys().cloned().chain(of_resources).collect()
+        });
+        let Some(near) = nearest(wanted, known.iter().map(String::as_str)).filter(|_| !known.contains(wanted)) else {
+            return Ok(());
+        };
+        let message = format!("there is no step `{wanted}` in stack `{}`", session.stack);
+        Err(Error::usage(message).hint(format!("did you mean `--step {}`?", pasteable(near))).into())
+    }
+
+    /// Names that fit nothing are no reason to stop, but hardly what was meant. A destroy that goes on may name what is gone.
+    fn warn_of_slips(&self, session: &Session, reporter: &dyn Reporter) {
+        let runs = session.log.history();
+        if runs.last().is_some_and(|run| run.verb == "destroy" && run.outcome != Some(state::Outcome::Done)) {
+            return;
+        }
+        let held = session.log.with(|state| state.resources.keys().cloned().collect());
+        for text in unfitting(&self.manner.allow_delete, &held, true) {
+            reporter.hear(&Event::Warning { text });
+        }
     }
 
     fn engine(

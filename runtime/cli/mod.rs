@@ -19,6 +19,7 @@ mod saved;
 pub mod session;
 mod settings;
 mod signals;
+mod slips;
 mod stale;
 mod state;
 mod steps;
@@ -29,6 +30,7 @@ use crate::{
     error::{Class, Error},
     playbook::Diagnostic,
     printable::tame,
+    report::{Event, Reporter, json::JsonLines},
     secret::hide,
 };
 use clap::{Parser, Subcommand};
@@ -63,6 +65,19 @@ enum Verb {
     Sandbox(sandbox::Sandbox),
     Docs(docs::Docs),
     Completions(completions::Completions),
+}
+
+impl Verb {
+    /// Whether standard output is for events.
+    fn tells_events(&self) -> bool {
+        match self {
+            Verb::Run(verb) => verb.manner.json,
+            Verb::Plan(verb) => verb.json,
+            Verb::Destroy(verb) => verb.manner.json,
+            Verb::Watch(verb) => verb.manner.json,
+            _ => false,
+        }
+    }
 }
 
 /// How a verb ended, as an exit code.
@@ -133,11 +148,15 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mistake) => return usage::tell(&mistake),
     };
+    let json = cli.verb.tells_events();
     let outcome = cli.log.begin().map_err(Refusal::from).and_then(|()| carry_out(cli.verb));
     let exit = match outcome {
         Ok(exit) => exit,
         Err(refusal) => {
             show(&refusal.0);
+            if json {
+                tell_refused(&refusal.0);
+            }
             refusal.exit()
         }
     };
@@ -187,6 +206,15 @@ fn show(diagnostics: &[Diagnostic]) {
 fn tell(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "{}", tame(&hide(text)));
+}
+
+/// Tells diagnostics as events on standard output.
+fn tell_refused(diagnostics: &[Diagnostic]) {
+    let events = JsonLines::new(std::io::stdout());
+    for it in diagnostics {
+        let (error, message, hint) = (it.render(false), it.message.clone(), it.hint.clone());
+        events.hear(&Event::Refused { error, message, hint });
+    }
 }
 
 /// Prints a line on standard output. A reader that went away is no error.

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
 };
 use clap::{Args, ValueEnum};
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 /// Where calls go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,10 +65,11 @@ pub struct Reach {
     /// Append each API call to this file as a JSON line: at, service, operation, write, step, resource, status, ms.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// How many times faster than life simulated waits pass: a number, or `max`.
-    #[arg(long, value_name = "N|max", default_value = "600", value_parser = Pace::from_str)]
-    pub pace: Pace,
-    /// Faults that the simulated clouds shall have (JSON; see docs/sandbox.md).
+    /// How many times faster than life simulated waits pass: a number, or `max`. Default: as in the clouds that another
+    /// command serves, else 600.
+    #[arg(long, value_name = "N|max", value_parser = Pace::from_str)]
+    pub pace: Option<Pace>,
+    /// Faults that the simulated clouds shall have (JSON; see docs/sandbox.md), whoever serves them.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
     /// Program that the playbook may run. May be given several times.
@@ -105,6 +106,15 @@ impl FromStr for Pace {
                 Ok(times) if times > 0 => Ok(Pace::Times(times)),
                 _ => Err("a whole number from 1 up, or `max`".to_owned()),
             },
+        }
+    }
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pace::Times(times) => write!(f, "{times}"),
+            Pace::Max => f.write_str("max"),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     guard,
     options::{Manner, Place, Reach, Script},
     session::{self, Session, Wanted},
+    slips::unfitting,
 };
 use crate::{
     cx::Mode,
@@ -15,12 +16,13 @@ use crate::{
         steps::Pass,
     },
     playbook::{Diagnostic, Playbook},
-    report::{Event, Reporter, Silent, json::JsonLines, logged::Logged, plan},
+    report::{Event, Reporter, json::JsonLines, logged::Logged, looking::Looking, plan},
 };
 use clap::Args;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Instant,
 };
 
 /// Show what `run` would do: what it would create, and field by field what it would change.
@@ -40,7 +42,7 @@ pub struct Plan {
     step: Option<String>,
     /// Show events as JSON lines on standard output.
     #[arg(long, help_heading = "Consent and output")]
-    json: bool,
+    pub(super) json: bool,
     /// Show every field of what would be created.
     #[arg(long, short, help_heading = "Consent and output")]
     verbose: bool,
@@ -105,8 +107,12 @@ pub(super) struct Passed {
 impl Planning<'_> {
     /// Reads everything and compares.
     pub fn make(&self) -> Result<Made, Refusal> {
-        let reporter: Arc<dyn Reporter> =
-            if self.manner.json { Logged::before(JsonLines::new(std::io::stdout())) } else { Logged::before(Silent) };
+        let began = Instant::now();
+        let reporter: Arc<dyn Reporter> = if self.manner.json {
+            Logged::before(JsonLines::new(std::io::stdout()))
+        } else {
+            Logged::before(Looking::for_a_plan())
+        };
         let Passed { playbook, engine, errors } = self.pass(&reporter, false)?;
         if !errors.is_empty() {
             return Err(errors.into_values().collect::<Vec<Diagnostic>>().into());
@@ -119,9 +125,15 @@ impl Planning<'_> {
             }
             planned.extend(deletes);
         }
+        for text in unfitting(&self.manner.allow_delete, &fitting(&engine), self.step.is_none()) {
+            reporter.hear(&Event::Warning { text });
+        }
         let steps: Vec<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
         let text = plan::text(&planned, &steps, self.verbose);
-        Ok(Made { text, counts: plan::Counts::of(&planned) })
+        let counts = plan::Counts::of(&planned);
+        let took_s = began.elapsed().as_secs_f64();
+        reporter.hear(&Event::PlanEnded { stack: self.session.stack.clone(), counts, took_s });
+        Ok(Made { text, counts })
     }
 
     /// Runs the steps without a write; without any program, too, when it is only to be seen whether a run can begin.
@@ -141,12 +153,28 @@ impl Planning<'_> {
             reporter: reporter.clone(),
         })?;
         host.set(engine.clone(), &self.session.runtime);
+        if !looking {
+            reporter.hear(&Event::RunStarted {
+                verb: "plan".to_owned(),
+                stack: self.session.stack.clone(),
+                target: self.clouds.target.clone(),
+                steps: chosen.len(),
+            });
+        }
         let handle = self.session.runtime.handle().clone();
         let pass = Pass::new(&engine, &playbook, handle, usize::from(self.reach.jobs), chosen);
         pass.run();
         let errors = pass.errors.into_inner().unwrap_or_default();
         Ok(Passed { playbook, engine, errors })
     }
+}
+
+/// Addresses that a name of `--allow-delete` may mean: what the log holds, what this pass declared, what it changed.
+pub(super) fn fitting(engine: &Engine) -> BTreeSet<String> {
+    let mut addresses = engine.declared();
+    addresses.extend(engine.changed().into_iter().map(|(_, address, _)| address));
+    addresses.extend(engine.log.with(|state| state.resources.keys().cloned().collect::<Vec<_>>()));
+    addresses
 }
 
 /// Resources that the log holds and this pass did not declare.

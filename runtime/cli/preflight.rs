@@ -1,6 +1,6 @@
 //! What can be known to be wrong before a run writes anything.
 //!
-//! A run on live clouds shows its plan first. On simulated ones nobody is asked, so a plan is made in silence, and only when
+//! A run on live clouds shows its plan first. On simulated ones nobody is asked, so a plan is made and not shown, and only when
 //! something is to be done: a step that is as the log has it was looked at before, and so was everything when the last run
 //! wanted the same and only goes on now.
 
@@ -9,7 +9,7 @@ use crate::{
     engine::{planned::Planned, steps::all_needs},
     error::{Class, Error},
     playbook::{Diagnostic, Playbook, Step},
-    report::{Reporter, Silent},
+    report::{Reporter, Silent, looking::Looking},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,8 +30,9 @@ pub(super) fn refusals(
     if goes_on || stale::steps(log, playbook).is_disjoint(chosen) {
         return Ok(());
     }
-    let silent: Arc<dyn Reporter> = Arc::new(Silent);
-    let passed = planning.pass(&silent, true)?;
+    let looking: Arc<dyn Reporter> =
+        if planning.manner.json { Arc::new(Silent) } else { Arc::new(Looking::before_a_run()) };
+    let passed = planning.pass(&looking, true)?;
     if planning.session.cancel.is_cancelled() {
         return Err(Error::new(Class::Interrupted, "stopped before anything was written").into());
     }

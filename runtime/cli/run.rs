@@ -9,7 +9,9 @@ use super::{
     plan::{self, Planning},
     preflight,
     session::{self, Session, Wanted},
-    signals, tell,
+    signals,
+    slips::unfitting,
+    tell,
 };
 use crate::{
     cx::Mode,
@@ -39,7 +41,7 @@ pub struct Run {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    manner: Manner,
+    pub(super) manner: Manner,
     /// Run this step and what it needs, nothing else.
     #[arg(long, value_name = "NAME", help_heading = "Playbook")]
     step: Option<String>,
@@ -112,8 +114,8 @@ impl Run {
         if whole {
             self.delete_orphans(&engine, &session, &mut outcome);
         }
-        let interrupted = stopped.load(Ordering::SeqCst);
-        let exit = exit_of(&outcome, interrupted);
+        let exit = exit_of(&outcome, stopped.load(Ordering::SeqCst));
+        self.warn(&engine, &clouds, whole, exit);
         let ended = state::Event::RunEnded { run_id, outcome: outcome_of(exit), changes: Some(engine.changes()) };
         // The run's own outcome counts, even when its end cannot be written down.
         let written = handle.block_on(session.log.append(vec![ended]));
@@ -156,6 +158,14 @@ impl Run {
             Answer::Nobody => Err(Error::new(Class::Usage, "there is nobody to ask whether to carry out this plan")
                 .hint(format!("{} --yes", command_line()))
                 .into()),
+        }
+    }
+
+    /// Tells which names on the command line fit nothing, and that the clouds are gone.
+    fn warn(&self, engine: &Engine, clouds: &Clouds, whole: bool, exit: Exit) {
+        let slips = unfitting(&self.manner.allow_delete, &plan::fitting(engine), whole);
+        for text in slips.into_iter().chain(clouds.lost().filter(|_| exit != Exit::Done)) {
+            engine.reporter.hear(&Event::Warning { text });
         }
     }
 

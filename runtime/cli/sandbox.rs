@@ -20,16 +20,16 @@ use std::{path::PathBuf, str::FromStr};
 pub struct Sandbox {
     #[command(subcommand)]
     what: What,
-    /// State folder that they belong to.
+    /// State that they belong to: a folder or `s3://bucket/prefix`, as it is given to `run`.
     #[arg(
         long,
-        value_name = "FOLDER",
+        value_name = "URL",
         default_value = ".gitpod-play",
         env = "GITPOD_PLAY_STATE",
         hide_env_values = true,
         global = true
     )]
-    state: PathBuf,
+    state: String,
 }
 
 #[derive(Subcommand)]
@@ -64,7 +64,7 @@ enum What {
 
 impl Sandbox {
     pub(super) fn carry_out(self) -> Outcome {
-        let folder = clouds::folder(&self.state);
+        let folder = clouds::folder(&clouds::state_folder(&self.state));
         match self.what {
             What::Serve { pace, faults, port } => {
                 let reach = Reach {
@@ -73,7 +73,7 @@ impl Sandbox {
                     kubeconfig: None,
                     jobs: 1,
                     record: None,
-                    pace,
+                    pace: Some(pace),
                     faults,
                     allow_run: Vec::new(),
                     allow_net: Vec::new(),

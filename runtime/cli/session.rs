@@ -2,14 +2,15 @@
 
 use super::{
     Refusal,
-    clouds::Clouds,
+    clouds::{self, Clouds},
     options::{Manner, Place, Reach, Script},
     registry,
+    slips::nearest,
 };
 use crate::{
     allowed::Allowed,
     bind::Registry,
-    cx::{Clients, Mode, Run},
+    cx::{Clients, Mode, Run, Telling, Told},
     engine::{Engine, Permissions, steps::EngineHost},
     error::{Class, Error, Result},
     playbook::{Diagnostic, Host, Limits, Load, Playbook, Position, SettingsLayer, Sources},
@@ -22,7 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -98,6 +99,8 @@ pub struct Session {
     pub log: Arc<Log>,
     /// Set when the run is to stop.
     pub cancel: CancellationToken,
+    /// What was told already.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Session {
@@ -109,11 +112,11 @@ impl Session {
             .build()
             .map_err(|error| Error::failed("cannot start").because(error.to_string()))?;
         let stack = place.stack_of(playbook)?;
-        let state_folder =
-            PathBuf::from(if place.state.contains("://") { ".gitpod-play" } else { place.state.as_str() });
+        let state_folder = clouds::state_folder(&place.state);
         let place = state::Place::parse(&place.state, &S3Access::from_env())?;
         let log = Arc::new(runtime.block_on(Log::open(&place, &stack, &Keys::from_env()))?);
-        Ok(Self { runtime, registry: registry::all(), stack, state_folder, log, cancel: CancellationToken::new() })
+        let (registry, cancel, told) = (registry::all(), CancellationToken::new(), Arc::default());
+        Ok(Self { runtime, registry, stack, state_folder, log, cancel, told })
     }
 
     /// Takes the stack for this process. What was found about former holders is said.
@@ -142,7 +145,23 @@ impl Session {
 
     /// Finds or starts the clouds.
     pub fn reach(&self, reach: &Reach) -> Result<Clouds> {
-        self.runtime.block_on(Clouds::reach(reach, &self.state_folder))
+        self.runtime.block_on(Clouds::reach(reach, &self.state_folder, &self.cancel))
+    }
+
+    /// Tells `reporter` each thing once. What is only looked at tells nothing: the run after it does.
+    fn told_to(&self, reporter: Arc<dyn Reporter>, looking: bool) -> Told {
+        let told = self.told.clone();
+        Box::new(move |step, what| {
+            let (Telling::Note(text) | Telling::Kept(text)) = what;
+            if looking || !told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned()) {
+                return;
+            }
+            let (step, text) = (step.to_owned(), text.to_owned());
+            reporter.hear(&match what {
+                Telling::Note(_) => Event::Note { step, text },
+                Telling::Kept(_) => Event::Kept { step, text },
+            });
+        })
     }
 
     /// An engine for one pass.
@@ -178,6 +197,7 @@ impl Session {
                     text: text.to_owned(),
                 });
             }),
+            told: self.told_to(wanted.reporter.clone(), wanted.looking),
             clients: Clients::default(),
         };
         let permissions = Permissions {
@@ -239,7 +259,7 @@ pub fn chosen(playbook: &Playbook, step: Option<&str>) -> Result<BTreeSet<String
     let all: BTreeSet<String> = playbook.steps.iter().map(|step| step.name.clone()).collect();
     let Some(wanted) = step else { return Ok(all) };
     if !all.contains(wanted) {
-        let near = all.iter().min_by_key(|name| strsim::damerau_levenshtein(name, wanted));
+        let near = nearest(wanted, all.iter().map(String::as_str));
         let error = Error::new(Class::Usage, format!("there is no step `{wanted}`"));
         return Err(match near {
             Some(near) => error.hint(format!("did you mean `--step {near}`?")),

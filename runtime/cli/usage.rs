@@ -11,6 +11,9 @@ use std::process::ExitCode;
 /// Names further from a known one than this are not taken for a slip.
 const LARGEST_SLIP: usize = 3;
 
+/// Verbs whose `--json` gives events.
+const TELLING_EVENTS: [&str; 4] = ["run", "plan", "destroy", "watch"];
+
 /// Shows what is wrong, or the help that was asked for.
 pub(super) fn tell(mistake: &Error) -> ExitCode {
     use ErrorKind as Kind;
@@ -25,7 +28,11 @@ pub(super) fn tell(mistake: &Error) -> ExitCode {
         }
         _ => {
             let verb = std::env::args().nth(1).unwrap_or_default();
-            show(&[diagnostic(mistake, &verb)]);
+            let found = [diagnostic(mistake, &verb)];
+            show(&found);
+            if TELLING_EVENTS.contains(&verb.as_str()) && std::env::args().any(|arg| arg == "--json") {
+                super::tell_refused(&found);
+            }
             Exit::Usage.into()
         }
     }

@@ -9,7 +9,7 @@ use super::{
     run::{reporter, started, summary, wanted_digest},
     saved::Files,
     session::{self, LateHost, Session, Wanted},
-    show, signals, stale, tell,
+    show, signals, stale, tell, tell_refused,
 };
 use crate::{
     cx::{Mode, Run},
@@ -35,7 +35,7 @@ pub struct Watch {
     #[command(flatten)]
     reach: Reach,
     #[command(flatten)]
-    manner: Manner,
+    pub(super) manner: Manner,
 }
 
 impl Watch {
@@ -61,12 +61,12 @@ impl Watch {
                         continue;
                     }
                     if let Err(refusal) = watching.catch_up(&playbook, &host) {
-                        show(&refusal.0);
+                        self.refuse(&refusal);
                     }
                     // The steps may have read others than before.
                     files.follow(&session.log, &playbook, &self.script)?;
                 }
-                Err(refusal) => show(&refusal.0),
+                Err(refusal) => self.refuse(&refusal),
             }
             if !self.manner.json {
                 tell(&format!("\nwatching {} (Ctrl-C ends)", counted(files.count(), "file")));
@@ -77,6 +77,14 @@ impl Watch {
         }
         let _ = session.runtime.block_on(session.log.release(lease));
         Ok(Exit::Done)
+    }
+
+    /// Shows what kept a pass from being made; the next one may be.
+    fn refuse(&self, refusal: &Refusal) {
+        show(&refusal.0);
+        if self.manner.json {
+            tell_refused(&refusal.0);
+        }
     }
 }
 
@@ -117,6 +125,7 @@ impl Watching<'_> {
             (self.clouds, self.account.as_deref()),
             wanted_digest(playbook, None),
         )]))?;
+        let (reads, writes) = engine.run.wire.counts();
         let pass = Pass::over_stale(&engine, playbook, handle.clone(), usize::from(self.watch.reach.jobs), stale);
         let mut outcome = pass.run();
         let ran: BTreeSet<String> = pass.ran.into_inner().unwrap_or_default().into_keys().collect();
@@ -132,7 +141,11 @@ impl Watching<'_> {
             changes: Some(engine.changes()),
         }]))?;
         let go_on = (!ok).then(|| "save an edit, and it is tried again".to_owned());
-        reporter.hear(&Event::RunEnded(summary(&engine, self.session, &outcome, "watch", began, go_on)));
+        let mut summary = summary(&engine, self.session, &outcome, "watch", began, go_on);
+        // The wire is that of all passes.
+        summary.reads -= reads;
+        summary.writes -= writes;
+        reporter.hear(&Event::RunEnded(summary));
         Ok(())
     }
 

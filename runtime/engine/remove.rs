@@ -100,7 +100,7 @@ impl Engine {
             let cx = self.cx(&resource.step, &resource.address);
             let holds = asked_by(&cx, retried(&cx, Policy::CALL, || kind.holds_data(&cx, &resource.outputs))).await;
             match holds {
-                Ok(true) => return refuse("the data in it would be lost"),
+                Ok(true) => return refuse(kind.loss(&resource.outputs)?),
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
             }

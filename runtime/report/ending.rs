@@ -10,6 +10,7 @@ const NAMES_SHOWN: usize = 8;
 pub struct Ending {
     failures: Vec<Failure>,
     left: Vec<(String, Vec<String>)>,
+    kept: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,6 +40,11 @@ impl Ending {
         }
     }
 
+    /// Notes what a delete leaves on purpose.
+    pub fn kept(&mut self, text: &str) {
+        self.kept.push(text.to_owned());
+    }
+
     /// The end as text: of a run that is done, its three lines; of another, the errors and what was left before them.
     pub fn text(&self, summary: &Summary) -> String {
         let mut parts: Vec<String> = self.failures.iter().map(Failure::shown).collect();
@@ -47,10 +53,12 @@ impl Ending {
         if !left.is_empty() {
             parts.push(left.join("\n"));
         }
+        let kept: String = self.kept.iter().map(|text| format!("kept: {text}\n")).collect();
+        let summary = format!("{kept}{}", summary_text(summary));
         if parts.is_empty() {
-            return summary_text(summary);
+            return summary;
         }
-        parts.push(summary_text(summary));
+        parts.push(summary);
         format!("\n{}", parts.join("\n\n"))
     }
 }

@@ -26,8 +26,12 @@ impl Reporter for Logged {
             Event::StepFailed { step, error, took_s, .. } => error!(step, took_s, "step failed\n{}", error.trim_end()),
             Event::StepSkipped { step, why } => info!(step, "step skipped: {why}"),
             Event::Warning { text } => warn!("{text}"),
+            Event::Note { step, text } => info!(step, "{text}"),
+            Event::Kept { step, text } => info!(step, "kept: {text}"),
             Event::Printed { step, text } => info!(step, "printed: {text}"),
             Event::Planned(line) => planned(line),
+            Event::PlanEnded { counts, took_s, .. } => info!(?counts, took_s, "plan ended"),
+            Event::Refused { error, .. } => error!("{}", error.trim_end()),
             Event::RunEnded(summary) => info!(
                 verb = summary.verb,
                 ok = summary.ok,

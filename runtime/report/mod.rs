@@ -1,8 +1,10 @@
 //! What a run tells the outside: events, and those who hear them.
 
+mod bars;
 pub mod ending;
 pub mod json;
 pub mod logged;
+pub mod looking;
 pub mod plan;
 pub mod terminal;
 
@@ -84,6 +86,20 @@ pub enum Event {
         /// In words.
         text: String,
     },
+    /// Something worth knowing that is as it should be; told once a command.
+    Note {
+        /// The step, or empty.
+        step: String,
+        /// In words.
+        text: String,
+    },
+    /// Something that a delete leaves in the cloud on purpose.
+    Kept {
+        /// The step.
+        step: String,
+        /// What, in words.
+        text: String,
+    },
     /// Text that the playbook printed.
     Printed {
         /// The step.
@@ -93,8 +109,28 @@ pub enum Event {
     },
     /// A line of a plan.
     Planned(Planned),
+    /// A plan was made.
+    PlanEnded {
+        /// The stack.
+        stack: String,
+        /// How many resources meet each verdict.
+        #[serde(flatten)]
+        counts: plan::Counts,
+        /// Wall time in seconds.
+        took_s: f64,
+    },
     /// The verb ended.
     RunEnded(Summary),
+    /// The verb was not carried out, or not to its end.
+    Refused {
+        /// The error as text, after the template.
+        error: String,
+        /// Its first line, without the word.
+        message: String,
+        /// What to do.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
 }
 
 /// How a verb ended.

@@ -1,5 +1,6 @@
 //! A plan as text: by step, field by field, old → new.
 
+mod differing;
 mod telling;
 
 use crate::{
@@ -8,6 +9,8 @@ use crate::{
     printable::tame,
     secret::hide,
 };
+use differing::{Differing, differing};
+use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -17,7 +20,7 @@ const LONGEST_VALUE: usize = 96;
 const WIDEST_ADDRESS: usize = 48;
 
 /// How many resources meet each verdict.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Created or adopted.
     pub create: usize,
@@ -130,11 +133,22 @@ fn write_line(out: &mut String, line: &Planned) {
     let _ = writeln!(out, "  {sign} {}{word}{aside}", line.address);
     let width = line.changes.iter().map(|change| change.field.chars().count()).max().unwrap_or(0).min(32);
     for change in &line.changes {
-        let new = short(&change.new);
-        let _ = match line.verdict {
-            Verdict::Create => writeln!(out, "      {:<width$}  {new}", change.field),
-            _ => writeln!(out, "      {:<width$}  {} → {new}", change.field, short(&change.old)),
-        };
+        let field = &change.field;
+        if line.verdict == Verdict::Create {
+            let _ = writeln!(out, "      {field:<width$}  {}", cut(&change.new, LONGEST_VALUE));
+            continue;
+        }
+        match differing(&change.old, &change.new) {
+            Differing::Beside(old, new) => {
+                let _ = writeln!(out, "      {field:<width$}  {old} → {new}");
+            }
+            Differing::Below(lines) => {
+                let _ = writeln!(out, "      {field:<width$}  differs in");
+                for line in lines {
+                    let _ = writeln!(out, "        {line}");
+                }
+            }
+        }
     }
     if aside.is_empty() {
         write_notes(out, line);
@@ -152,22 +166,25 @@ fn write_notes(out: &mut String, line: &Planned) {
     }
 }
 
-fn short(value: &Value) -> String {
-    cut(value, LONGEST_VALUE)
-}
-
 /// A value as one line of at most `longest` characters.
 fn cut(value: &Value, longest: usize) -> String {
-    let text = match value {
-        Value::String(text) => crate::value::shown_text(text),
-        Value::Null => "(none)".to_owned(),
-        other => crate::value::shown(other).to_string(),
-    };
-    let text = text.replace('\n', "⏎");
+    let text = one_line(&hide(&text_of(value)));
     if text.chars().count() <= longest {
         return text;
     }
     format!("{}…", text.chars().take(longest - 1).collect::<String>())
+}
+
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => crate::value::shown_text(text),
+        Value::Null => "(none)".to_owned(),
+        other => crate::value::shown(other).to_string(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace('\n', "⏎")
 }
 
 #[cfg(test)]

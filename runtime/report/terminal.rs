@@ -1,13 +1,10 @@
 //! Progress for a person: a line a running step on a terminal, plain lines elsewhere.
 
-use super::{Event, Reporter, ending::Ending};
+use super::{Event, Reporter, bars::Bars, ending::Ending};
 use crate::{printable::tame, secret::hide};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
-    collections::HashMap,
-    io::{IsTerminal, Write},
+    io::Write,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 /// Why a step that `.when(…)` switched off is skipped.
@@ -18,8 +15,7 @@ const LONGEST_MESSAGE: usize = 90;
 /// Writes to standard error.
 pub struct Terminal {
     /// `None` when standard error is no terminal.
-    bars: Option<MultiProgress>,
-    running: Mutex<HashMap<String, ProgressBar>>,
+    bars: Option<Bars>,
     ending: Mutex<Ending>,
     width: usize,
 }
@@ -28,17 +24,14 @@ impl Terminal {
     /// `steps` are the names that will be heard of, for their alignment.
     pub fn new<'a>(steps: impl Iterator<Item = &'a str>) -> Self {
         let width = steps.map(|step| step.chars().count()).max().unwrap_or(0).clamp(8, 28);
-        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, running: Mutex::default(), ending: Mutex::default(), width }
+        Self { bars: Bars::on_terminal(), ending: Mutex::default(), width }
     }
 
     fn line(&self, text: &str) {
         let text = hide(text);
         let text = tame(&text).into_owned();
         match &self.bars {
-            Some(bars) => {
-                let _ = bars.println(text);
-            }
+            Some(bars) => bars.line(&text),
             None => {
                 // A reader that went away must not stop the run.
                 let _ = writeln!(std::io::stderr().lock(), "{text}");
@@ -48,24 +41,24 @@ impl Terminal {
 
     fn started(&self, step: &str, expected_s: Option<f64>) {
         let expected = expected_s.map(|s| format!(" of about {}", seconds(s))).unwrap_or_default();
-        let Some(bars) = &self.bars else {
-            self.line(&format!("  {step:<width$}  started{}", expected.replace(" of", ","), width = self.width));
-            return;
-        };
-        let template = format!("  {{prefix:{}}}  {{elapsed}}{expected}  {{wide_msg:.dim}}", self.width);
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(step.to_owned()));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(step.to_owned(), bar);
+        match &self.bars {
+            Some(bars) => bars.start(step, self.width, &expected, ""),
+            None => self.beside(step, &format!("started{}", expected.replace(" of", ","))),
+        }
     }
 
     fn ending(&self) -> std::sync::MutexGuard<'_, Ending> {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A line with the name of its step before it.
+    fn beside(&self, step: &str, text: &str) {
+        self.line(&format!("  {step:<width$}  {text}", width = self.width));
+    }
+
     fn ended(&self, step: &str, sign: &str, text: &str) {
-        if let Some(bar) = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(step) {
-            bar.finish_and_clear();
+        if let Some(bars) = &self.bars {
+            bars.end(step);
         }
         self.line(&format!("{sign} {step:<width$}  {text}", width = self.width));
     }
@@ -76,9 +69,8 @@ impl Reporter for Terminal {
         match event {
             Event::StepStarted { step, expected_s } => self.started(step, *expected_s),
             Event::Working { step, resource, text } => {
-                let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(bar) = running.get(step) {
-                    bar.set_message(tame(&hide(&format!("{resource} {text}"))).into_owned());
+                if let Some(bars) = &self.bars {
+                    bars.working(step, &format!("{resource} {text}"));
                 }
             }
             Event::StepDone { step, took_s, changed } => {
@@ -99,19 +91,28 @@ impl Reporter for Terminal {
             Event::StepSkipped { step, why } if why == SWITCHED_OFF => self.ended(step, "·", why),
             Event::StepSkipped { step, why } => self.ending().left(step, why),
             Event::Warning { text } => self.line(&format!("warning: {text}")),
+            Event::Note { text, .. } => self.line(&format!("note: {text}")),
+            Event::Kept { step, text } => {
+                self.beside(step, &format!("kept: {text}"));
+                self.ending().kept(text);
+            }
             Event::Printed { step, text } => {
                 // Further lines stand below the first one, so that none of them looks like one of ours.
                 let text = text.replace('\n', &format!("\n{:width$}", "", width = self.width + 4));
-                self.line(&format!("  {step:<width$}  {text}", width = self.width));
+                self.beside(step, &text);
             }
             Event::RunEnded(summary) => {
                 if let Some(bars) = &self.bars {
-                    let _ = bars.clear();
+                    bars.clear();
                 }
                 let ending = std::mem::take(&mut *self.ending());
                 self.line(&ending.text(summary));
             }
-            Event::RunStarted { .. } | Event::Changed { .. } | Event::Planned(_) => {}
+            Event::RunStarted { .. }
+            | Event::Changed { .. }
+            | Event::Planned(_)
+            | Event::PlanEnded { .. }
+            | Event::Refused { .. } => {}
         }
     }
 }

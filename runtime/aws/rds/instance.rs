@@ -4,7 +4,7 @@ pub use super::instance_observed::InstanceObserved;
 use super::{
     check_name,
     instance_observed::{Kept, diff, observed, readiness},
-    sent_tags, tag,
+    leaves, sent_tags, tag,
 };
 use crate::{
     aws::{
@@ -12,7 +12,7 @@ use crate::{
         object::{absent, found, gone, remember, remembered, text, touches},
     },
     bind::{Change, Ownership, Readiness, Resource},
-    cx::{Cx, TAG_STACK},
+    cx::{Cx, TAG_STACK, Telling},
     error::{Class, Error, Result},
     secret::Secret,
 };
@@ -178,6 +178,10 @@ impl Resource for Instance {
         diff(wanted, observed)
     }
 
+    fn loss(observed: &InstanceObserved) -> &'static str {
+        leaves::loss(observed)
+    }
+
     async fn create(cx: &Cx, args: &InstanceArgs, _token: &str) -> Result<InstanceObserved> {
         let aws = aws::clients(cx).await?;
         let made = aws
@@ -246,15 +250,14 @@ impl Resource for Instance {
         let delete = if observed.skip_final_snapshot || broken {
             delete.skip_final_snapshot(true)
         } else {
-            delete.skip_final_snapshot(false).final_db_snapshot_identifier(last_snapshot(observed))
+            delete.skip_final_snapshot(false).final_db_snapshot_identifier(leaves::last_snapshot(observed))
         };
-        gone(
-            delete
-                .delete_automated_backups(observed.delete_automated_backups || broken)
-                .send()
-                .await
-                .map_err(Error::from),
-        )
+        let no_backups = observed.delete_automated_backups || broken;
+        gone(delete.delete_automated_backups(no_backups).send().await.map_err(Error::from))?;
+        if let Some(kept) = leaves::kept(observed).filter(|_| !broken) {
+            cx.tell(Telling::Kept(&kept));
+        }
+        Ok(())
     }
 }
 
@@ -290,13 +293,6 @@ fn check_user(args: &InstanceArgs) -> Result<()> {
 /// Storage that may not grow is one without the field.
 fn growth(args: &InstanceArgs) -> Option<i32> {
     args.max_storage_gib.filter(|max| *max > args.storage_gib)
-}
-
-/// One name for each database that ever was, so that a repeated delete makes no second snapshot.
-fn last_snapshot(observed: &InstanceObserved) -> String {
-    let id: String = observed.resource_id.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    let id = &id[id.len().saturating_sub(12)..];
-    format!("{}-final-{id}", observed.name).trim_end_matches('-').to_owned()
 }
 
 async fn modify(cx: &Cx, args: &InstanceArgs, observed: &InstanceObserved, changes: &[Change]) -> Result<()> {
@@ -378,14 +374,5 @@ mod tests {
         ] {
             assert!(Instance::validate(&args(&bad)).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn the_last_snapshot_is_named_by_what_is_never_used_twice() {
-        let instance = aws_sdk_rds::types::DbInstance::builder()
-            .db_instance_identifier("gitpod-instance")
-            .dbi_resource_id("db-ABCDEFGHIJKLMNOP")
-            .build();
-        assert_eq!(last_snapshot(&observed(&instance, Kept::default())), "gitpod-instance-final-efghijklmnop");
     }
 }

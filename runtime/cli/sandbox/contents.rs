@@ -1,20 +1,12 @@
 //! What is in the simulated clouds, counted.
 
-use super::super::clouds::Serving;
+use super::super::clouds::{Serving, admin};
 use crate::error::{Error, Result};
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    io::{Read, Write},
-    net::TcpStream,
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path};
 
 /// What the simulation remembers for itself.
 const MEMORY: [&str; 3] = ["token", "r53.change", "eks.update"];
-/// Longest wait for an answer of clouds on this machine.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Objects by service or cluster, then by kind.
 #[derive(Debug, Default)]
@@ -40,7 +32,7 @@ pub fn of(folder: &Path, serving: Option<&Serving>) -> Result<Contents> {
 
 fn asked(url: &str) -> Result<Contents> {
     let mut contents = Contents::default();
-    for (table, documents) in get(url, "state")?.as_object().into_iter().flatten() {
+    for (table, documents) in admin::ask(url, "GET", "state", "")?.as_object().into_iter().flatten() {
         // `eu-west-1/vpc`, `/r53.record/Z123`: a region or none, a kind with its service or without, what it belongs to.
         let name = table.split('/').nth(1).unwrap_or_default();
         if MEMORY.contains(&name) {
@@ -50,7 +42,7 @@ fn asked(url: &str) -> Result<Contents> {
         let count = documents.as_object().map_or(0, |all| all.values().filter(|it| is_there(it)).count());
         contents.add(service, kind, count);
     }
-    for (cluster, objects) in get(url, "kubernetes")?.as_object().into_iter().flatten() {
+    for (cluster, objects) in admin::ask(url, "GET", "kubernetes", "")?.as_object().into_iter().flatten() {
         for object in objects.as_array().into_iter().flatten() {
             let kind = object["kind"].as_str().unwrap_or("?");
             if kind != "Event" {
@@ -64,21 +56,6 @@ fn asked(url: &str) -> Result<Contents> {
 /// AWS shows for an hour what is gone.
 fn is_there(document: &Value) -> bool {
     !matches!(document["state"].as_str(), Some("deleted" | "terminated"))
-}
-
-fn get(url: &str, path: &str) -> Result<Value> {
-    let failed = |why: String| Error::failed("the simulated clouds do not answer").because(why);
-    let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).map_err(|error| failed(error.to_string()))?;
-    let _ = stream.set_read_timeout(Some(PATIENCE));
-    let request = format!("GET /_sandbox/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    let mut answer = String::new();
-    stream
-        .write_all(request.as_bytes())
-        .and_then(|()| stream.read_to_string(&mut answer))
-        .map_err(|error| failed(error.to_string()))?;
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    serde_json::from_str(body).map_err(|error| failed(error.to_string()))
 }
 
 impl Contents {

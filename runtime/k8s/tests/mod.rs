@@ -205,6 +205,7 @@ fn run(folder: &std::path::Path, mode: Mode) -> Run {
         allowed: Allowed { net: ["127.0.0.1".to_owned()].into(), ..Allowed::default() },
         endpoints: [("kubeconfig".to_owned(), folder.join("kubeconfig").display().to_string())].into(),
         heard: Box::new(|_, _, _| {}),
+        told: Box::new(|_, _| {}),
         clients: Clients::default(),
     }
 }
