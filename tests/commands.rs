@@ -1,6 +1,6 @@
 //! Commands side by side and what they say: clouds that two of them use, names that fit nothing, events, notes.
 
-use crate::support::{Ended, Place, ended, until, world::World};
+use crate::support::{AWS, Ended, Place, ended, until, world::World};
 use serde_json::{Value, json};
 use std::{
     process::{Child, Stdio},
@@ -167,9 +167,13 @@ fn allowed_deletes_that_fit_nothing_are_told() {
 #[test]
 fn a_plan_as_events_begins_ends_and_counts() {
     let place = Place::new();
-    place.write("p.rhai", KEPT);
+    let book = |name: &str, content: &str| {
+        let file = |name: &str, content: &str| format!("file::write(#{{ name: \"{name}\", content: \"{content}\" }})");
+        format!("step(\"a\", || {});\nstep(\"b\", |a| {});\n", file(name, "1"), file("b.txt", content))
+    };
+    place.write("p.rhai", &book("a.txt", "1"));
     place.play_ok(&["run", "p.rhai", "--yes"]);
-    place.write("p.rhai", &KEPT.replace("value: 2", "value: 3").replace("\"one\"", "\"other\""));
+    place.write("p.rhai", &book("c.txt", "2"));
     let events = events(&place.play_ok(&["plan", "p.rhai", "--json"]));
     let first = &events[0];
     assert!(first["event"] == "run_started" && first["verb"] == "plan" && first["steps"] == 2, "{first}");
@@ -204,18 +208,18 @@ fn what_is_refused_is_an_event_too() {
 #[test]
 fn stand_ins_and_missing_digests_are_told_once_in_a_line() {
     let place = Place::new();
-    let run = ["run", crate::support::AWS, "--pace", "max", "--yes"];
+    let run = ["run", AWS, "--pace", "max", "--yes"];
     let first = place.play_ok(&run);
     let notes: Vec<&str> = first.stderr.lines().filter(|line| line.starts_with("note: the sandbox answers")).collect();
     assert!(!notes.is_empty(), "{}", first.stderr);
     let different: std::collections::BTreeSet<&&str> = notes.iter().collect();
     assert_eq!(different.len(), notes.len(), "each is told once: {notes:#?}");
-    let plan = place.play_ok(&["plan", crate::support::AWS, "--pace", "max", "--json"]);
+    let plan = place.play_ok(&["plan", AWS, "--pace", "max", "--json"]);
     let told = events(&plan).iter().filter(|event| event["event"] == "note").count();
     assert_eq!(told, notes.len(), "a plan tells the same");
 
     // What a plan looks at is progress, and nobody watches.
-    let plan = place.play_ok(&["plan", crate::support::AWS, "--pace", "max"]);
+    let plan = place.play_ok(&["plan", AWS, "--pace", "max"]);
     assert!(plan.stderr.lines().all(|line| line.starts_with("note: ")), "{}", plan.stderr);
 }
 
@@ -225,10 +229,14 @@ fn a_destroyed_database_names_what_it_leaves() {
     let book = |more: &str| {
         format!(
             "target(\"aws\", #{{ region: \"eu-west-1\" }});\n\
+             fn subnet(vpc, zone, cidr) {{ aws::ec2::subnet(#{{ name: zone, vpc: vpc, cidr: cidr, zone: zone }}).id }}\n\
              step(\"database\", || {{\n\
+                 let vpc = aws::ec2::vpc(#{{ name: \"d\", cidr: \"10.0.0.0/16\" }});\n\
+                 let subnets = [subnet(vpc.id, \"eu-west-1a\", \"10.0.0.0/24\"), subnet(vpc.id, \"eu-west-1b\", \"10.0.1.0/24\")];\n\
+                 let group = aws::rds::subnet_group(#{{ name: \"d\", description: \"d\", subnets: subnets }});\n\
                  let password = random::password(#{{ name: \"d\", bytes: 16 }});\n\
                  aws::rds::instance(#{{ name: \"d\", engine: \"mysql\", engine_version: \"8.0\", class: \"db.m5.large\",\n\
-                     storage_gib: 20, username: \"gitpod\", password: password.value{more} }})\n\
+                     storage_gib: 20, username: \"gitpod\", password: password.value, subnet_group: group.name{more} }})\n\
              }});\n"
         )
     };
@@ -251,16 +259,8 @@ fn a_destroyed_database_names_what_it_leaves() {
 #[test]
 fn a_plan_shows_the_lines_of_a_long_text_that_differ() {
     let place = Place::new();
-    let same = "same: line\\n".repeat(30);
-    let book = |domain: &str| {
-        format!("step(\"k\", || kept::value(#{{ name: \"k\", value: \"{same}domain: {domain}\\n\" }}));\n")
-    };
-    place.write("p.rhai", &book("example.com"));
-    place.play_ok(&["run", "p.rhai", "--yes"]);
-    place.write("p.rhai", &book("other.example.com"));
-    let plan = place.play_ok(&["plan", "p.rhai"]);
-    for words in ["        - domain: example.com\n", "        + domain: other.example.com\n"] {
-        assert!(plan.stdout.contains(words), "`{words}` is not in\n{}", plan.stdout);
-    }
-    assert!(!plan.stdout.contains("same: line"), "{}", plan.stdout);
+    place.play_ok(&["run", AWS, "--pace", "max", "--yes"]);
+    let plan = place.play_ok(&["plan", AWS, "--pace", "max", "--set", "domain=other.example.com"]);
+    let lines = "differs in\n        - domain: gitpod.example.com\n        + domain: other.example.com\n  + ";
+    assert!(plan.stdout.contains(lines), "{}", plan.stdout);
 }
