@@ -14,6 +14,7 @@
 //! `create`, `update` and `perform` get, and only the fields that the script set are compared.
 
 mod erased;
+mod known;
 mod registry;
 
 pub use erased::{AnyAction, AnyComposite, AnyLookup, AnyResource, AnyWait, ArgumentError, ResourceMeta, compare};
@@ -176,6 +177,12 @@ pub trait Lookup: Send + Sync + 'static {
     type Args: Arguments;
     /// What is found. `Option` becomes `()` in scripts.
     type Output: Outputs;
+    /// Whether secrets reach [`Lookup::look`] in the clear; else they carry their markers.
+    const REVEALED: bool = true;
+    /// Whether it may look at all, by what is known of the arguments: unknowns may stand among them.
+    fn may(_cx: &Cx, _args: &Value) -> Result<()> {
+        Ok(())
+    }
     /// Looks.
     async fn look(cx: &Cx, args: &Self::Args) -> Result<Self::Output>;
 }
@@ -256,6 +263,7 @@ pub trait Composite: Send + Sync + 'static {
     fn reads(_args: &Self::Args) -> Option<&str> {
         None
     }
-    /// The resources in phases: each phase is converged at once, the next one after it is ready. Reads only.
+    /// The resources in phases: each phase is converged at once, the next one after it is ready. Reads only, and nothing of the
+    /// clouds: an error is one whatever they hold.
     async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>>;
 }
