@@ -18,7 +18,7 @@ fn nothing_is_written(place: &Place, args: &[&str], code: i32, words: &[&str]) {
 
 #[test]
 fn settings_of_the_shipped_playbook_that_cannot_work() {
-    let cases: [(&str, i32, &[&str]); 28] = [
+    let cases: [(&str, i32, &[&str]); 29] = [
         ("workspaces.min=11", 2, &["`workspaces.min` is 11", "hint: 0 <= workspaces.min"]),
         ("services.desired=9", 2, &["`services.desired` is 9, `services.max` 4"]),
         ("database.storage_gib=500", 2, &["`database.storage_gib` is 500"]),
@@ -53,6 +53,7 @@ fn settings_of_the_shipped_playbook_that_cannot_work() {
             1,
             &["no version 9.9 of MySQL", "hint: `database.engine_version` is one of 8."],
         ),
+        ("install.method=binary", 2, &["`gitpod-installer`, which is not allowed", "`--allow-run gitpod-installer`"]),
         ("storage.bucket=taken", 1, &["bucket `taken` belongs to someone else", "hint: names are unique"]),
         ("cluster.version=1.2", 1, &["EKS does not offer version 1.2", "hint: `cluster.version` is one of 1."]),
     ];
@@ -61,6 +62,15 @@ fn settings_of_the_shipped_playbook_that_cannot_work() {
         nothing_is_written(&place, &["run", AWS, "--set", setting], code, words);
         refused(&place, &["plan", AWS, "--pace", "max", "--set", setting], code, words);
     }
+}
+
+#[test]
+fn a_program_that_is_allowed_and_not_there() {
+    let place = Place::new();
+    let wanted = [AWS, "--set", "install.method=binary", "--allow-run", "gitpod-installer"];
+    let words = ["cannot run `gitpod-installer`", "there is no such program", "hint: install it, or put it on PATH"];
+    nothing_is_written(&place, &[&["run"], &wanted[..]].concat(), 1, &words);
+    refused(&place, &[&["plan", "--pace", "max"], &wanted[..]].concat(), 1, &words);
 }
 
 #[test]
