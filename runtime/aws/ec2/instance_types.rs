@@ -3,6 +3,7 @@
 use super::tagging::filter;
 use crate::{aws::clients, bind::Lookup, cx::Cx, error::Result};
 use async_trait::async_trait;
+use aws_sdk_ec2::types::{MemoryInfo, ProcessorInfo, VCpuInfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,10 +68,10 @@ impl Lookup for InstanceTypes {
         let mut pages = clients.ec2().describe_instance_types().filters(wanted).into_paginator().items().send();
         while let Some(found) = pages.next().await {
             let found = found?;
-            let architectures = found.processor_info().map(|it| it.supported_architectures()).unwrap_or_default();
+            let architectures = found.processor_info().map(ProcessorInfo::supported_architectures).unwrap_or_default();
             let about = InstanceTypeFound {
-                vcpus: found.v_cpu_info().and_then(|it| it.default_v_cpus()).unwrap_or_default(),
-                memory_mib: found.memory_info().and_then(|it| it.size_in_mib()).unwrap_or_default(),
+                vcpus: found.v_cpu_info().and_then(VCpuInfo::default_v_cpus).unwrap_or_default(),
+                memory_mib: found.memory_info().and_then(MemoryInfo::size_in_mib).unwrap_or_default(),
                 architectures: architectures.iter().map(|it| it.as_str().to_owned()).collect(),
             };
             types.extend(found.instance_type().map(|name| (name.as_str().to_owned(), about)));
