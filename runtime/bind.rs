@@ -15,6 +15,7 @@
 
 mod compare;
 mod erased;
+mod known;
 mod registry;
 
 pub use compare::compare;
@@ -201,6 +202,12 @@ pub trait Lookup: Send + Sync + 'static {
     type Args: Arguments;
     /// What is found. `Option` becomes `()` in scripts.
     type Output: Outputs;
+    /// Whether secrets reach [`Lookup::look`] in the clear; else they carry their markers.
+    const REVEALED: bool = true;
+    /// Whether it may look at all, by what is known of the arguments: unknowns may stand among them.
+    fn may(_cx: &Cx, _args: &Value) -> Result<()> {
+        Ok(())
+    }
     /// Looks.
     async fn look(cx: &Cx, args: &Self::Args) -> Result<Self::Output>;
 }
@@ -281,6 +288,7 @@ pub trait Composite: Send + Sync + 'static {
     fn reads(_args: &Self::Args) -> Option<&str> {
         None
     }
-    /// The resources in phases: each phase is converged at once, the next one after it is ready. Reads only.
+    /// The resources in phases: each phase is converged at once, the next one after it is ready. Reads only, and nothing of the
+    /// clouds: an error is one whatever they hold.
     async fn expand(cx: &Cx, args: &Self::Args) -> Result<Vec<Vec<Part>>>;
 }

@@ -1,15 +1,18 @@
 //! Programs of this machine that a playbook runs.
 
 use crate::{
+    allowed::Allowed,
     bind::{Lookup, Registry},
     cx::Cx,
-    error::{Class, Error, Result},
-    value::{UNKNOWN_CLOSE, UNKNOWN_OPEN},
+    error::{Class, Error, Result, pasteable},
+    secret::Secret,
+    value::{UNKNOWN_CLOSE, UNKNOWN_OPEN, has_secret, has_unknown, revealed},
 };
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use serde_json::Value;
+use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{ChildStdin, Command},
@@ -17,20 +20,24 @@ use tokio::{
 
 const SIGINT: i32 = 2;
 const LONGEST_OUTPUT: usize = 64 << 20;
+/// Code of the error of a program that ended with a failure.
+const FAILED: &str = "ExitStatus";
 
 /// Runs a program and gives its output. For programs that only compute: it also runs in a plan.
 ///
 /// The program must be named on the command line by `--allow-run NAME`. No shell is involved; the environment is empty but
-/// for `PATH`, `HOME` and what `env` says.
+/// for `PATH`, `HOME` and what `env` says: `LANG`, `LC_…`, `TZ`, `NO_COLOR`, and what `--allow-run NAME:VARIABLE` names. What it
+/// prints is secret when a secret stands among its arguments.
 ///
 /// - `program`: its name on `PATH`, or a path.
 /// - `args`: its arguments.
 /// - `input`: what it reads on standard input.
-/// - `env`: variables.
+/// - `env`: variables; most need `--allow-run NAME:VARIABLE`.
 /// - `timeout_s`: seconds after which it is ended; default 600.
 ///
 /// # Errors
-/// The program is not allowed, is not there, fails (its last lines are shown), or takes too long.
+/// The program or a variable is not allowed, it is not there, fails (its last lines are shown, unless it was given a secret),
+/// or takes too long.
 ///
 /// ```rhai
 /// let rendered = process::run(#{ program: "gitpod-installer", args: ["version"] });
@@ -48,7 +55,7 @@ pub struct RunProgram {
     /// What it reads on standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Variables.
+    /// Variables; those that do not only say how something is shown need `--allow-run NAME:VARIABLE`.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Seconds after which it is ended; default 600.
@@ -74,32 +81,90 @@ impl Lookup for ProcessRun {
     type Args = RunProgram;
     type Output = Ran;
 
+    // What a program makes of a secret is one as well.
+    const REVEALED: bool = false;
+
+    fn may(cx: &Cx, args: &Value) -> Result<()> {
+        let Some(program) = args["program"].as_str().filter(|_| !has_unknown(&args["program"])) else { return Ok(()) };
+        let allowed = &cx.run.allowed;
+        allowed.check_run(program)?;
+        let variables = args["env"].as_object().into_iter().flatten();
+        check_variables(allowed, program, variables.map(|(name, _)| name.as_str()))?;
+        // Another program that is allowed may bring it along.
+        let only = allowed.run.iter().all(|other| other.split(':').next() == program.split(':').next());
+        if only && !is_there(program) {
+            return Err(not_there(program, "there is no such program"));
+        }
+        Ok(())
+    }
+
     async fn look(cx: &Cx, args: &RunProgram) -> Result<Ran> {
-        let program = &args.program;
-        cx.run.allowed.check_run(program)?;
-        check_variables(args.env.keys().map(String::as_str))?;
         if cx.run.allowed.nothing_started {
             let later = |field: &str| format!("{UNKNOWN_OPEN}{}.{field}{UNKNOWN_CLOSE}", Self::NAME);
             return Ok(Ran { stdout: later("stdout"), stderr: later("stderr") });
         }
-        cx.say(&format!("running {program}"));
-        run(args).await
+        cx.say(&format!("running {}", args.program));
+        let given = serde_json::to_value(args).map_err(|error| Error::failed(error.to_string()))?;
+        if !has_secret(&given) {
+            return run(args).await;
+        }
+        let plain = serde_json::from_value(revealed(&given)).map_err(|error| Error::failed(error.to_string()))?;
+        let ran = run(&plain).await.map_err(|error| match error.cause {
+            Some(_) if error.code.as_deref() == Some(FAILED) => {
+                error.because("it was given a secret, so what it printed is left out")
+            }
+            _ => error,
+        })?;
+        Ok(Ran { stdout: secret(&ran.stdout), stderr: secret(&ran.stderr) })
     }
 }
 
-/// Variables by which a script could make an allowed program run other code.
+/// `printed` as a secret; also without the end of its line, as it is passed on most of the time.
+fn secret(printed: &str) -> String {
+    if printed.is_empty() {
+        return String::new();
+    }
+    crate::secret::remember(printed.trim());
+    Secret::new(printed).marked()
+}
+
+/// Variables that a script may set for a program: they say how something is shown. All others are named on the command line
+/// first, since many make a program run other code (`BASH_ENV`, `PYTHONPATH`, `NODE_OPTIONS`, `GIT_SSH_COMMAND`, `LD_PRELOAD`).
 ///
 /// # Errors
-/// [`Class::Usage`] for the first of them.
-pub fn check_variables<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let decides_code =
-        |name: &str| ["LD_", "DYLD_"].iter().any(|begin| name.starts_with(begin)) || ["PATH", "HOME"].contains(&name);
-    match names.into_iter().find(|name| decides_code(name)) {
-        Some(name) => Err(Error::new(Class::Usage, format!("the variable `{name}` is not a script's to set"))
-            .because("it decides which code an allowed program runs")
-            .hint("set it where you start `gitpod-play`, if you need it")),
+/// [`Class::Usage`] for the first that is not named, with the option that does it.
+pub fn check_variables<'a>(allowed: &Allowed, program: &str, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let harmless = |name: &str| ["LANG", "TZ", "NO_COLOR"].contains(&name) || name.starts_with("LC_");
+    let named = |name: &str| allowed.run.contains(&format!("{program}:{name}"));
+    match names.into_iter().find(|name| !harmless(name) && !named(name)) {
+        Some(name) => {
+            let option = pasteable(&format!("{program}:{name}"));
+            Err(Error::new(
+                Class::Usage,
+                format!("the playbook wants to set `{name}` for `{program}`, which is not allowed"),
+            )
+            .because("a variable can make a program run other code")
+            .hint(format!("if you trust it, add `--allow-run {option}`")))
+        }
         None => Ok(()),
     }
+}
+
+/// Whether `program` is a file that can be run, by its path or on `PATH`.
+fn is_there(program: &str) -> bool {
+    let runs = |path: &Path| {
+        path.metadata().is_ok_and(|about| {
+            about.is_file() && std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0
+        })
+    };
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| runs(&folder.join(program))))
+}
+
+fn not_there(program: &str, why: &str) -> Error {
+    Error::failed(format!("cannot run `{program}`")).because(why).hint("install it, or put it on PATH")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts programs for playbooks")]
@@ -113,11 +178,7 @@ async fn run(args: &RunProgram) -> Result<Ran> {
         }
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| {
-        Error::failed(format!("cannot run `{program}`"))
-            .because(error.to_string())
-            .hint("install it, or put it on PATH")
-    })?;
+    let mut child = command.spawn().map_err(|error| not_there(program, &error.to_string()))?;
     let feed = async |stdin: Option<ChildStdin>| -> std::io::Result<()> {
         if let Some(mut stdin) = stdin {
             // A program that does not read its input ends the pipe early; its exit code says whether that is bad.
@@ -147,7 +208,7 @@ async fn run(args: &RunProgram) -> Result<Ran> {
     if !status.success() {
         let lines: Vec<&str> = stderr.lines().chain(stdout.lines()).collect();
         let last = lines[lines.len().saturating_sub(5)..].join("; ");
-        return Err(Error::failed(format!("`{program}` failed with {status}")).because(last));
+        return Err(Error::failed(format!("`{program}` failed with {status}")).because(last).code(FAILED));
     }
     Ok(Ran { stdout, stderr })
 }

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Shorter texts are too common to be searched for in all output.
-const SHORTEST_SEARCHED: usize = 6;
+pub const SHORTEST_SEARCHED: usize = 6;
 static SEEN: RwLock<Seen> = RwLock::new(Seen { secrets: BTreeSet::new(), forms: BTreeSet::new(), finder: None });
 
 /// Every secret of this process.

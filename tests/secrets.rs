@@ -246,6 +246,65 @@ step("c", |b| file::write(#{ name: "leak.txt", content: `${b[1]}` }));
     assert!(!run.stderr.contains(&secret) && !run.stdout.contains(&secret));
 }
 
+#[test]
+fn what_a_program_makes_of_a_secret_is_one() {
+    let place = Place::new();
+    place.write(
+        "p.rhai",
+        r#"step("a", || {
+    let key = random::password(#{ name: "k", bytes: 18 }).value;
+    let turned = process::run(#{ program: "rev", input: key }).stdout;
+    let cut = process::run(#{ program: "cut", args: ["-c1-30"], input: key }).stdout;
+    let echoed = process::run(#{ program: "echo", args: ["-n", key] }).stdout;
+    let plain = process::run(#{ program: "echo", args: ["nothing hidden"] }).stdout;
+    #{ turned: turned, cut: cut, echoed: echoed, plain: plain }
+});
+step("b", |a| print(`${a.turned}|${a.cut}|${a.echoed}|${a.plain}`));
+step("c", |b| {
+    let key = random::password(#{ name: "other", bytes: 18 }).value;
+    process::run(#{ program: "sh", args: ["-c", "rev >&2; exit 1"], input: key })
+});
+"#,
+    );
+    let allowed = ["rev", "cut", "echo", "sh"].map(|program| ["--allow-run", program]).concat();
+    let run = place.play(&[&["run", "p.rhai"], &allowed[..]].concat());
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("<secret>|<secret>|<secret>|nothing hidden"), "{}", run.stderr);
+    assert!(run.stderr.contains("it was given a secret, so what it printed is left out"), "{}", run.stderr);
+    let shown = format!("{}{}", run.stdout, run.stderr);
+    for address in ["random::password/k", "random::password/other"] {
+        let secret = revealed(&place, address);
+        let turned: String = secret.chars().rev().collect();
+        for form in [&secret, &turned, &secret[..30]] {
+            assert!(!shown.contains(form), "{address}: {shown}");
+            for file in files(&place.path().join(".gitpod-play")) {
+                let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+                assert!(!text.contains(form), "{address} is in {}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_too_short_to_be_hidden_is_refused_and_the_lease_keeps_no_values() {
+    let place = Place::new();
+    place.write(
+        "p.rhai",
+        r#"let cfg = settings(#{ pin: secret(""), name: "" });
+step("a", || kept::value(#{ name: "x", value: `${cfg.pin}` }));
+"#,
+    );
+    let refused = place.play(&["run", "p.rhai", "--set", "pin=k9zQ7"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("`pin`") && refused.stderr.contains("at least 6 bytes"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("k9zQ7"), "{}", refused.stderr);
+    place.play_ok(&["run", "p.rhai", "--set", "pin=k9zQ7x", "--set", "name=visible-no-more"]);
+    for file in files(&place.path().join(".gitpod-play")) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains("k9zQ7") && !text.contains("visible-no-more"), "{}: {text}", file.display());
+    }
+}
+
 /// A wrong name for a secret setting, a value of the wrong type, a file that does not parse: what is said about it does not
 /// show the value, although nobody knows yet that it is secret.
 #[test]

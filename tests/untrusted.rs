@@ -133,12 +133,20 @@ fn programs_are_not_run() {
     let run = "\nstep(\"a\", || print(process::run(#{ program: \"echo\", args: [\"ran\"] }).stdout));";
     let allowed = Fork::new(run).asks_for("run", 2, "--allow-run");
     assert!(allowed.code == 0 && allowed.stderr.contains("ran"), "{}", allowed.stderr);
-    for name in ["LD_PRELOAD", "LD_LIBRARY_PATH", "PATH"] {
+    let decide_code =
+        ["LD_PRELOAD", "PATH", "HOME", "BASH_ENV", "PYTHONPATH", "NODE_OPTIONS", "PERL5OPT", "GIT_SSH_COMMAND"];
+    for name in decide_code {
         let code = format!("process::run(#{{ program: \"echo\", env: #{{ {name}: \"./evil.so\" }} }})");
-        let fork = Fork::new(&format!("step(\"a\", || {code});"));
-        let refused = fork.play("run", &["--allow-run".to_owned(), "echo".to_owned()]);
-        assert!(refused.code == 2 && refused.stderr.contains(name), "{}", refused.stderr);
+        let mut fork = Fork::new(&format!("\nstep(\"a\", || {code});"));
+        fork.args.extend(["--allow-run", "echo"].map(str::to_owned));
+        fork.asks_for("run", 2, &format!("--allow-run echo:{name}"));
     }
+    // Those that say how something is shown need no leave.
+    let shows =
+        "process::run(#{ program: \"sh\", args: [\"-c\", \"echo $LC_ALL$TZ\"], env: #{ LC_ALL: \"C\", TZ: \"UTC\" } })";
+    let shown = Fork::new(&format!("step(\"a\", || print({shows}.stdout));"))
+        .play("run", &["--allow-run".to_owned(), "sh".to_owned()]);
+    assert!(shown.code == 0 && shown.stderr.contains("CUTC"), "{}", shown.stderr);
     let flood = "step(\"a\", || process::run(#{ program: \"yes\" }).stdout.len());";
     let refused = Fork::new(flood).play("run", &["--allow-run".to_owned(), "yes".to_owned()]);
     assert!(refused.code == 1 && refused.stderr.contains("more than 64 MiB"), "{}", refused.stderr);
@@ -175,6 +183,12 @@ fn a_kubeconfig_of_a_script_neither_runs_nor_reads_nor_reaches() {
     assert!(refused.code == 2 && !ran(&fork), "{}", refused.stderr);
     fork.asks_for("plan", 2, "--allow-run");
     assert!(ran(&fork), "what is allowed is run");
+    let exec = exec.replace("args: [ran]", "args: [ran], env: [{name: BASH_ENV, value: evil.sh}]");
+    let mut fork = with_kubeconfig(&kubeconfig(here, "", &exec));
+    allow(&mut fork, "127.0.0.1");
+    fork.args.extend(["--allow-run", "touch"].map(str::to_owned));
+    let refused = fork.play("plan", &[]);
+    assert!(refused.stderr.contains("`--allow-run touch:BASH_ENV`") && !ran(&fork), "{}", refused.stderr);
 
     for (cluster, user) in [
         ("", "tokenFile: ../secret.txt"),

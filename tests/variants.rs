@@ -1,6 +1,6 @@
 //! Settings of the shipped playbook that change what is made: planned, made, run again without a write, taken away.
 
-use crate::support::{ALLOW_DATABASE, AWS, Place, writes};
+use crate::support::{ALLOW_DATABASE, AWS, Place, leaks::files, writes};
 
 /// A variant: its name, its settings as YAML, more arguments, and what must be there and must not.
 struct Variant {
@@ -76,9 +76,9 @@ const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "the installer on this machine",
-        settings: "install: {method: binary, binary: ./installer.sh}",
+        settings: "install: {method: binary, binary: ./installer.sh, ssh_host_key: a-key-of-ones-own}",
         args: &["--allow-run", "./installer.sh"],
-        there: &["k8s::object/gitpod/Deployment.apps/server"],
+        there: &["k8s::object/gitpod/Deployment.apps/server", "k8s::object/gitpod/Secret/ssh-gateway-host-key"],
         absent: &["k8s::object/gitpod/ConfigMap/gitpod-installer"],
         ..NOTHING
     },
@@ -205,10 +205,53 @@ fn installer(place: &Place) {
     let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: proxy}\nspec:\n  type: LoadBalancer\n  selector: {app: proxy}\n  ports: [{name: https, port: 443}]\n";
     let path = place.write(
         "installer.sh",
-        &format!("#!/bin/sh\nif [ \"$1\" = render ]; then cat <<'END'\n{all}{service}END\nfi\n"),
+        &format!(
+            "#!/bin/sh\necho \"$@\" >> asked.txt\nif [ \"$1\" = render ]; then cat <<'END'\n{all}{service}END\nfi\n"
+        ),
     );
     let status = std::process::Command::new("chmod").arg("+x").arg(path).status().expect("chmod");
     assert!(status.success());
+}
+
+#[test]
+fn the_installer_on_this_machine_looks_at_the_cluster_and_takes_the_key() {
+    let place = Place::new();
+    installer(&place);
+    let set = ["install.method=binary", "install.binary=./installer.sh", "install.ssh_host_key=a-key-of-ones-own"];
+    let set = set.map(|setting| ["--set", setting]).concat();
+    let run = [&["run", AWS, "--yes", "--pace", "max", "--allow-run", "./installer.sh"], &set[..]].concat();
+    place.play_ok(&run);
+    let folder = ".gitpod-play/aws";
+    let asked = place.read("asked.txt");
+    let asked: Vec<&str> = asked.lines().collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    let config = format!("--config {folder}/gitpod.config.yaml");
+    assert_eq!(asked[0], format!("validate config {config}"));
+    assert_eq!(asked[1], format!("validate cluster --kubeconfig {folder}/kubeconfig --namespace gitpod {config}"));
+    assert_eq!(asked[2], format!("render --namespace gitpod {config}"));
+    let kubeconfig = place.read(&format!("{folder}/kubeconfig"));
+    assert!(kubeconfig.contains("server: https://") && kubeconfig.contains("get-token"), "{kubeconfig}");
+    assert!(place.read(&format!("{folder}/gitpod.config.yaml")).contains("sshGatewayHostKey:"));
+}
+
+#[test]
+fn the_autoscaler_is_of_the_clusters_version() {
+    let place = Place::new();
+    place.play_ok(&[
+        "run",
+        AWS,
+        "--yes",
+        "--pace",
+        "max",
+        "--step",
+        "cluster_autoscaler",
+        "--set",
+        "cluster.version=1.32",
+    ]);
+    let logged = files(&place.path().join(".gitpod-play/aws/log"));
+    let image = "registry.k8s.io/autoscaling/cluster-autoscaler:v1.32.0";
+    let named = |file: &std::path::PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains(image));
+    assert!(logged.iter().any(named), "no record holds {image}");
 }
 
 #[test]

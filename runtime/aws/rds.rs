@@ -6,6 +6,7 @@ mod leaves;
 #[cfg(all(test, feature = "sandbox"))]
 mod sandbox_tests;
 pub mod subnet_group;
+mod versions;
 
 use crate::{
     aws,
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 pub fn register(registry: &mut Registry) {
     registry.resource::<subnet_group::SubnetGroup>();
     registry.resource::<instance::Instance>();
+    registry.lookup::<versions::Versions>();
 }
 
 /// The service's form of `tags`.
@@ -52,9 +54,32 @@ fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what cannot be the name of a database in an instance.
+fn check_database_name(name: Option<&str>, engine: &str) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let longest = if engine == "postgres" { 63 } else { 64 };
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !begins || name.len() > longest || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(Error::usage(format!("`{name}` cannot be the name of a database in an instance of `{engine}`"))
+            .hint(format!("`database` takes 1 to {longest} letters, digits and `_`, beginning with a letter")));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn databases_are_named_without_dashes() {
+        for good in ["gitpod", "my_db1"] {
+            assert!(check_database_name(Some(good), "mysql").is_ok(), "{good}");
+        }
+        assert!(check_database_name(None, "mysql").is_ok());
+        for bad in ["my-db", "", "1db", "_db"] {
+            assert!(check_database_name(Some(bad), "mysql").is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn names_follow_the_rules_of_rds() {

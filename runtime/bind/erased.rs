@@ -1,6 +1,8 @@
 //! The traits of [`crate::bind`] over JSON, so that the engine and the script host need not know the types.
 
-use super::{Action, Change, Composite, Lookup, Ownership, Part, Polled, Readiness, Resource, Todo, Wait};
+use super::{
+    Action, Change, Composite, Lookup, Ownership, Part, Polled, Readiness, Resource, Todo, Wait, known::known_values,
+};
 use crate::{
     cx::Cx,
     error::{Class, Error, Result},
@@ -96,6 +98,8 @@ pub trait AnyResource: Send + Sync {
 pub trait AnyLookup: Send + Sync {
     /// Checks the arguments against the type.
     fn check(&self, args: &Value) -> Result<(), ArgumentError>;
+    /// See [`Lookup::may`].
+    fn may(&self, cx: &Cx, args: &Value) -> Result<()>;
     /// See [`Lookup::look`].
     async fn look(&self, cx: &Cx, args: &Value) -> Result<Value>;
 }
@@ -228,8 +232,12 @@ impl<L: Lookup> AnyLookup for Typed<L> {
     fn check(&self, args: &Value) -> Result<(), ArgumentError> {
         check::<L::Args>(args).map(drop)
     }
+    fn may(&self, cx: &Cx, args: &Value) -> Result<()> {
+        L::may(cx, args).map_err(of_arguments)
+    }
     async fn look(&self, cx: &Cx, args: &Value) -> Result<Value> {
-        json(&L::look(cx, &typed::<L::Args>(args)?).await?)
+        let args = if L::REVEALED { typed::<L::Args>(args)? } else { read::<L::Args>(args.clone())? };
+        json(&L::look(cx, &args).await?)
     }
 }
 
@@ -283,7 +291,7 @@ impl<C: Composite> AnyComposite for Typed<C> {
         // Parts keep the taint of the arguments, so these are not revealed.
         let typed = serde_json::from_value(args.clone())
             .map_err(|mistake| Error::usage(format!("bad arguments: {mistake}")))?;
-        C::expand(cx, &typed).await
+        C::expand(cx, &typed).await.map_err(of_arguments)
     }
 }
 
@@ -298,36 +306,6 @@ fn check<T: DeserializeOwned + schemars::JsonSchema>(args: &Value) -> Result<Opt
         let path = track.path().to_string();
         ArgumentError { path: if path == "." { String::new() } else { path }, message: mistake.to_string() }
     })
-}
-
-/// The kind's own rules where unknowns stand among the arguments: a mistake counts when there is one whatever they will be, and
-/// it names a value that is known.
-fn known_values<R: Resource>(args: &Value) -> Result<()> {
-    let mistake = |args: &Value| R::validate(&serde_json::from_value::<R::Args>(revealed(args)).ok()?).err();
-    let (Some(_), Some(mistake)) = (mistake(args), mistake(&filled(args))) else { return Ok(()) };
-    let said = format!("{} {}", mistake, mistake.hint.as_deref().unwrap_or_default());
-    let names = |value: &Value| match value {
-        Value::String(text) => said.contains(&format!("`{text}`")),
-        Value::Number(number) => said.contains(&format!("`{number}`")),
-        _ => false,
-    };
-    if !said.contains(FILLING) && args.as_object().into_iter().flatten().any(|(_, value)| names(value)) {
-        return Err(mistake);
-    }
-    Ok(())
-}
-
-/// Fits most rules about texts, and is no text that anyone writes.
-const FILLING: &str = "xxxxxxxxxxxx";
-
-/// The arguments with a text of letters for each that is not known.
-fn filled(args: &Value) -> Value {
-    match args {
-        Value::String(_) if has_unknown(args) => Value::String(FILLING.to_owned()),
-        Value::Array(items) => items.iter().map(filled).collect(),
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), filled(value))).collect(),
-        other => other.clone(),
-    }
 }
 
 fn known_fields<T: schemars::JsonSchema>(args: &Value) -> Result<(), ArgumentError> {
@@ -347,8 +325,17 @@ fn known_fields<T: schemars::JsonSchema>(args: &Value) -> Result<(), ArgumentErr
     }
 }
 
+/// The same error, as one that holds whatever the clouds hold.
+fn of_arguments(error: Error) -> Error {
+    Error { of_arguments: true, ..error }
+}
+
 fn typed<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    serde_path_to_error::deserialize(revealed(value)).map_err(|mistake| {
+    read(revealed(value))
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|mistake| {
         Error::new(Class::Failed, format!("a recorded value does not fit its type at `{}`", mistake.path()))
             .because(mistake.inner().to_string())
     })

@@ -92,7 +92,7 @@ fn file(path: &Path) -> Result<File> {
 
 /// The command as it was typed, without the values of `--set`: which of them are secret is not known before the playbook
 /// is read.
-fn command(args: impl Iterator<Item = String>) -> String {
+pub(super) fn command(args: impl Iterator<Item = String>) -> String {
     let mut words = Vec::new();
     let mut is_setting = false;
     for word in args {

@@ -121,7 +121,9 @@ impl Session {
 
     /// Takes the stack for this process. What was found about former holders is said.
     pub fn take(&self) -> Result<state::Lease> {
-        let lease = self.runtime.block_on(self.log.acquire(state::Holder::here(super::run::command_line())))?;
+        let args = std::iter::once("gitpod-play".to_owned()).chain(std::env::args().skip(1));
+        let holder = state::Holder::here(super::log::command(args));
+        let lease = self.runtime.block_on(self.log.acquire(holder))?;
         for notice in self.log.notices() {
             super::tell(&format!("note: {notice}"));
         }

@@ -24,11 +24,12 @@ use std::{
 impl Engine {
     pub(super) async fn look(&self, step: &str, name: &str, lookup: &dyn AnyLookup, args: &Value) -> Result<Value> {
         lookup.check(args).map_err(|mistake| bad_arguments(name, &mistake))?;
+        let cx = self.cx(step, "");
+        lookup.may(&cx, args)?;
         if has_unknown(args) {
             return Ok(unknown(name));
         }
         self.note_look(step, args);
-        let cx = self.cx(step, "");
         let found = asked_by(&cx, retried(&cx, Policy::CALL, || lookup.look(&cx, args))).await;
         found.map_err(|error| error.named(|| format!("`{name}` gets no answer")))
     }

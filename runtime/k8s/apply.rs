@@ -2,7 +2,7 @@
 
 use super::{
     cluster::ClusterRef,
-    documents,
+    documents, names,
     patching::{self, DocumentPatch},
 };
 use crate::{
@@ -30,6 +30,7 @@ struct Settings<'a> {
 /// The objects as parts in phases.
 fn parts(objects: Vec<Value>, settings: &Settings<'_>) -> Result<Vec<Vec<Part>>> {
     documents::without_duplicates(&objects, settings.namespace)?;
+    objects.iter().try_for_each(names::check)?;
     let part = |manifest: Value| {
         let mut args = json!({ "cluster": settings.cluster, "manifest": manifest });
         if let Some(namespace) = settings.namespace {

@@ -1,16 +1,28 @@
 //! YAML with many documents → objects: lists expanded, empty documents skipped, duplicates refused, ordered into phases.
 
 use super::manifest::Identity;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    value::{SECRET_CLOSE, SECRET_OPEN},
+};
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// The objects in a YAML (or JSON) text.
+/// The objects in a YAML (or JSON) text. Of a text that is secret as a whole, each text in an object is, but for those that
+/// say what it is.
 ///
 /// # Errors
 /// [`crate::error::Class::Usage`] with the line for text that is no YAML, and for documents that are no objects.
 pub fn parsed(text: &str, origin: &str) -> Result<Vec<Value>> {
+    let inner = text.strip_prefix(SECRET_OPEN).and_then(|text| text.strip_suffix(SECRET_CLOSE));
+    if let Some(inner) = inner.filter(|inner| !inner.contains([SECRET_OPEN, SECRET_CLOSE])) {
+        let mut objects = parsed(inner, origin)?;
+        let fields = objects.iter_mut().filter_map(Value::as_object_mut).flatten();
+        let told = |field: &str| ["apiVersion", "kind", "metadata"].contains(&field);
+        fields.filter(|(field, _)| !told(field)).for_each(|(_, value)| make_secret(value));
+        return Ok(objects);
+    }
     let mut objects = Vec::new();
     for document in serde_norway::Deserializer::from_str(text) {
         let bad = |mistake: serde_norway::Error| {
@@ -25,6 +37,15 @@ pub fn parsed(text: &str, origin: &str) -> Result<Vec<Value>> {
         expand(json, origin, &mut objects)?;
     }
     Ok(objects)
+}
+
+fn make_secret(value: &mut Value) {
+    match value {
+        Value::String(text) if !text.is_empty() => *text = format!("{SECRET_OPEN}{text}{SECRET_CLOSE}"),
+        Value::Array(items) => items.iter_mut().for_each(make_secret),
+        Value::Object(map) => map.values_mut().for_each(make_secret),
+        _ => {}
+    }
 }
 
 /// Appends the object, or the items of a list of objects.
@@ -163,6 +184,14 @@ mod tests {
         let object = parsed(text, "x").unwrap().remove(0);
         assert_eq!(object["v"], json!({ "x": 1, "defaultMode": 420 }));
         assert!(crate::value::has_secret(&object));
+    }
+
+    #[test]
+    fn a_text_that_is_secret_as_a_whole_makes_secret_objects() {
+        let text = "\u{E002}{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {pw: top}}\n\u{E003}";
+        let object = parsed(text, "x").unwrap().remove(0);
+        assert_eq!(Identity::of(&object).unwrap().called(None), "default/ConfigMap/a");
+        assert_eq!(object["data"]["pw"], "\u{E002}top\u{E003}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod kind;
 pub mod live;
 pub mod lookups;
 pub mod manifest;
+mod names;
 pub mod nodes;
 pub mod object;
 pub mod owned;

@@ -7,6 +7,7 @@ use super::{
     kind::{self, Kind},
     live,
     manifest::{self, ANNOTATION_APPLIED, Identity},
+    names,
     owned::{self, FIELD_MANAGER},
     place::Place,
     ready::{self, State},
@@ -236,6 +237,10 @@ impl Resource for Object {
     fn validate(args: &Self::Args) -> Result<()> {
         let manifest = Value::Object(args.manifest.clone());
         Identity::of(&manifest)?;
+        names::check(&manifest)?;
+        if let Some(namespace) = &args.namespace {
+            names::check_namespace(namespace)?;
+        }
         for part in ["labels", "annotations"] {
             let odd = manifest["metadata"][part]
                 .as_object()

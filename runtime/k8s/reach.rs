@@ -87,9 +87,10 @@ fn check_cluster(cx: &Cx, cluster: &Cluster) -> Result<()> {
 fn check_user(cx: &Cx, user: &AuthInfo) -> Result<()> {
     check_files(cx, [&user.token_file, &user.client_certificate, &user.client_key])?;
     if let Some(exec) = &user.exec {
-        cx.run.allowed.check_run(exec.command.as_deref().unwrap_or_default())?;
+        let program = exec.command.as_deref().unwrap_or_default();
+        cx.run.allowed.check_run(program)?;
         let variables = exec.env.iter().flatten().filter_map(|pair| pair.get("name"));
-        check_variables(variables.map(String::as_str))?;
+        check_variables(&cx.run.allowed, program, variables.map(String::as_str))?;
     }
     if user.auth_provider.is_some() {
         return Err(Error::new(Class::Usage, "a script's kubeconfig cannot have an `auth-provider`")

@@ -2,6 +2,7 @@
 
 use super::{
     Log,
+    keys::Keys,
     lease::MachineClock,
     log_test::{World, all_files, intent, timing, who},
 };
@@ -86,6 +87,25 @@ async fn a_torn_last_record_was_never_acknowledged_and_is_void() {
         let names: Vec<String> = world.open().await.with(|state| state.resources.keys().cloned().collect());
         assert_eq!(names, ["k/a", "k/c"]);
     }
+}
+
+#[tokio::test]
+async fn rotating_leaves_nothing_in_a_torn_record() {
+    let world = World::new();
+    three_records(&world).await;
+    let text = fs::read_to_string(world.record(3)).unwrap();
+    fs::write(world.record(3), &text[..text.len() - 80]).unwrap();
+    let log = world.open().await;
+    let lease = log.acquire(who("h")).await.unwrap();
+    assert!(fs::read_to_string(world.record(3)).unwrap().contains("token-b"));
+    let theirs = Keys::in_folder(&world.folder.path().join("theirs"));
+    log.rotate(theirs.default_recipients().unwrap()).await.unwrap();
+    log.append(vec![intent("c", json!(1))]).await.unwrap();
+    log.release(lease).await.unwrap();
+    assert_eq!(fs::read(world.record(3)).unwrap(), b"", "the number stays taken");
+    let read = Log::open(&world.place(), "demo", &theirs).await.unwrap();
+    let names: Vec<String> = read.with(|state| state.resources.keys().cloned().collect());
+    assert_eq!(names, ["k/a", "k/c"]);
 }
 
 #[tokio::test]

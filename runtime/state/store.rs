@@ -157,6 +157,13 @@ impl Store {
         }
     }
 
+    /// Leaves the object, with nothing in it.
+    pub async fn empty(&self, sort: Sort, number: u64) -> Result<()> {
+        let Some(objects) = &self.objects else { return Ok(()) };
+        let emptied = objects.put(&self.key(sort, number), String::new().into()).await;
+        emptied.map(drop).map_err(|error| failure(&format!("cannot empty `{}`", self.shown(sort, number)), &error))
+    }
+
     /// Deletes it; success when it is not there.
     pub async fn delete(&self, sort: Sort, number: u64) -> Result<()> {
         let Some(objects) = &self.objects else { return Ok(()) };

@@ -18,7 +18,7 @@ fn nothing_is_written(place: &Place, args: &[&str], code: i32, words: &[&str]) {
 
 #[test]
 fn settings_of_the_shipped_playbook_that_cannot_work() {
-    let cases: [(&str, i32, &[&str]); 14] = [
+    let cases: [(&str, i32, &[&str]); 29] = [
         ("workspaces.min=11", 2, &["`workspaces.min` is 11", "hint: 0 <= workspaces.min"]),
         ("services.desired=9", 2, &["`services.desired` is 9, `services.max` 4"]),
         ("database.storage_gib=500", 2, &["`database.storage_gib` is 500"]),
@@ -31,6 +31,29 @@ fn settings_of_the_shipped_playbook_that_cannot_work() {
         ("storage.bucket=Bad_Name", 2, &["`Bad_Name` cannot be the name of a bucket"]),
         ("domain=not_a_domain", 2, &["`not_a_domain` is no name of a domain"]),
         ("database.class=large", 2, &["`large` is no class of a database"]),
+        ("cluster.public_cidrs=foo", 2, &["`foo` in `public_cidrs` is no block of addresses"]),
+        ("cluster.logging=api,foo", 2, &["`foo` is no log of a control plane", "hint: `logging` takes any of `api`"]),
+        ("database.storage_gib=5", 2, &["`storage_gib` is 5", "hint: use 20 to 65536"]),
+        ("database.database=my-db", 2, &["`my-db` cannot be the name of a database"]),
+        ("cluster.calico_sha256=abc", 2, &["`abc` is no sha256"]),
+        ("cluster.calico_manifest=nix.yaml", 2, &["cannot read `./nix.yaml`"]),
+        ("certificates.cert_manager_manifest=ftp://x/y", 2, &["the scheme `ftp` is not supported"]),
+        ("install.namespace=Bad_NS", 2, &["`Bad_NS` cannot be the name of a namespace", "hint: use 1 to 63"]),
+        ("services.instance_type=foo", 2, &["`services.instance_type` is `foo`", "hint: types are called like"]),
+        ("cluster.name=", 2, &["`cluster.name` is empty"]),
+        ("storage.user=", 2, &["`storage.user` is empty"]),
+        (
+            "workspaces.instance_type=m6i.foo",
+            1,
+            &["no instances of type `m6i.foo`", "hint: set `workspaces.instance_type`"],
+        ),
+        ("database.class=db.m5.foo", 1, &["no class `db.m5.foo`", "hint: set `database.class`"]),
+        (
+            "database.engine_version=9.9",
+            1,
+            &["no version 9.9 of MySQL", "hint: `database.engine_version` is one of 8."],
+        ),
+        ("install.method=binary", 2, &["`gitpod-installer`, which is not allowed", "`--allow-run gitpod-installer`"]),
         ("storage.bucket=taken", 1, &["bucket `taken` belongs to someone else", "hint: names are unique"]),
         ("cluster.version=1.2", 1, &["EKS does not offer version 1.2", "hint: `cluster.version` is one of 1."]),
     ];
@@ -39,6 +62,15 @@ fn settings_of_the_shipped_playbook_that_cannot_work() {
         nothing_is_written(&place, &["run", AWS, "--set", setting], code, words);
         refused(&place, &["plan", AWS, "--pace", "max", "--set", setting], code, words);
     }
+}
+
+#[test]
+fn a_program_that_is_allowed_and_not_there() {
+    let place = Place::new();
+    let wanted = [AWS, "--set", "install.method=binary", "--allow-run", "gitpod-installer"];
+    let words = ["cannot run `gitpod-installer`", "there is no such program", "hint: install it, or put it on PATH"];
+    nothing_is_written(&place, &[&["run"], &wanted[..]].concat(), 1, &words);
+    refused(&place, &[&["plan", "--pace", "max"], &wanted[..]].concat(), 1, &words);
 }
 
 #[test]

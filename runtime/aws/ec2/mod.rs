@@ -7,6 +7,7 @@ mod cidr;
 mod elastic_ip;
 mod find_network;
 mod image;
+mod instance_types;
 mod internet_gateway;
 mod launch_template;
 mod nat_gateway;
@@ -24,6 +25,7 @@ mod vpc;
 pub use elastic_ip::{ElasticIpArgs, ElasticIpObserved};
 pub use find_network::{FindSubnetsArgs, FindVpcArgs, FoundSubnet, FoundVpc};
 pub use image::{FindImageArgs, Image};
+pub use instance_types::{InstanceTypeFound, InstanceTypesArgs, InstanceTypesOutput};
 pub use internet_gateway::{InternetGatewayArgs, InternetGatewayObserved};
 pub use launch_template::{LaunchTemplateArgs, LaunchTemplateObserved};
 pub use nat_gateway::{NatGatewayArgs, NatGatewayObserved};
@@ -56,6 +58,7 @@ pub fn register(registry: &mut Registry) {
     registry.lookup::<find_network::GetVpc>();
     registry.lookup::<find_network::FindSubnets>();
     registry.lookup::<image::FindImage>();
+    registry.lookup::<instance_types::InstanceTypes>();
 }
 
 /// A name that fits into a `Name` tag or a group's name.

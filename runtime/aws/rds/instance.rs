@@ -2,7 +2,7 @@
 
 pub use super::instance_observed::InstanceObserved;
 use super::{
-    check_name,
+    check_database_name, check_name,
     instance_observed::{Kept, diff, observed, readiness},
     leaves, sent_tags, tag,
 };
@@ -129,6 +129,7 @@ impl Resource for Instance {
         check_name("a database", &args.name, 63)?;
         check_storage(args)?;
         check_user(args)?;
+        check_database_name(args.database.as_deref(), &args.engine)?;
         if !args.class.starts_with("db.") {
             return Err(Error::usage(format!("`{}` is no class of a database", args.class))
                 .hint("`class` begins with `db.`: `db.m5.large`"));

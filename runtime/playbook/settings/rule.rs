@@ -1,5 +1,7 @@
 //! What may stand in a setting: by the type of its default, or declared with a function such as `choice`.
 
+use super::super::taint::plain;
+use crate::secret::SHORTEST_SEARCHED;
 use serde_json::{Map, Value};
 use std::{fmt, net::IpAddr};
 
@@ -64,6 +66,11 @@ impl Rule {
             }
             (Rule::Choice(all), value) => all.contains(value),
             (Rule::Cidr, Value::String(text)) => is_cidr(text),
+            (Rule::Secret, Value::String(text)) if (1..SHORTEST_SEARCHED).contains(&plain(text).len()) => {
+                return Err(format!(
+                    "a secret text of at least {SHORTEST_SEARCHED} bytes is wanted (a shorter one could not be hidden in what is shown)"
+                ));
+            }
             (Rule::Secret, Value::String(text)) => return Ok(marked(text)),
             (Rule::List(inner), Value::Array(items)) => {
                 let items = items.iter().map(|item| inner.as_ref().map_or(Ok(item.clone()), |rule| rule.accept(item)));
@@ -77,20 +84,20 @@ impl Rule {
     /// Reads a word of the command line.
     pub fn read(&self, word: &str) -> Result<Value, String> {
         let text = || Value::String(word.to_owned());
-        let plain = || serde_norway::from_str::<Value>(word).unwrap_or_else(|_| text());
+        let parsed = || serde_norway::from_str::<Value>(word).unwrap_or_else(|_| text());
         let value = match self {
             Rule::TextOrNone if word.is_empty() => Value::Null,
             Rule::Text | Rule::TextOrNone | Rule::Cidr | Rule::Secret => text(),
             Rule::Choice(all) if all.iter().all(Value::is_string) => text(),
             Rule::List(_) if word.trim().is_empty() => Value::Array(Vec::new()),
-            Rule::List(_) if word.trim_start().starts_with('[') => plain(),
+            Rule::List(_) if word.trim_start().starts_with('[') => parsed(),
             Rule::List(inner) => {
                 let inner = inner.as_deref().unwrap_or(&Rule::Any);
                 return word.split(',').map(|item| inner.read(item.trim())).collect::<Result<_, _>>().map(Value::Array);
             }
             Rule::Number => word.trim().parse::<f64>().map_or_else(|_| text(), Value::from),
             Rule::OpenMap if word.trim().is_empty() => Value::Object(Map::new()),
-            _ => plain(),
+            _ => parsed(),
         };
         self.accept(&value)
     }
@@ -189,5 +196,7 @@ mod tests {
         let secret = Rule::Secret.accept(&json!("open-sesame")).unwrap();
         assert!(crate::value::has_secret(&secret));
         assert!(!Rule::Secret.accept(&json!(1)).unwrap_err().contains('1'));
+        assert!(Rule::Secret.accept(&json!("k9zQ7")).unwrap_err().contains("at least 6 bytes"));
+        assert_eq!(Rule::Secret.accept(&json!("")).unwrap(), json!(""));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     state::{
         event::Event,
         keys::Keys,
-        record::{self, Document, FORMAT},
+        record::{self, Document, FORMAT, Flaw},
         store::Sort,
     },
 };
@@ -24,7 +24,20 @@ impl Journal {
         self.keys.forget_sealed();
         self.commit(vec![Event::Recipients { recipients }]).await?;
         self.snapshot().await?;
-        self.delete_covered(1..=self.head).await
+        self.delete_covered(1..=self.head).await?;
+        self.empty_torn().await
+    }
+
+    /// Empties the torn records up to the head: what is left of a text in them was encrypted for others. The lease after them
+    /// has declared them void, and their numbers stay taken.
+    async fn empty_torn(&self) -> Result<()> {
+        for number in self.store.list(Sort::Log, 0).await?.into_iter().filter(|number| *number <= self.head) {
+            let Some(bytes) = self.store.get(Sort::Log, number).await? else { continue };
+            if !bytes.is_empty() && record::decode(&bytes, number) == Err(Flaw::Torn) {
+                self.store.empty(Sort::Log, number).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a snapshot when it is time. Snapshots grow with the state, so that their cost stays in proportion.
