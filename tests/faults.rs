@@ -176,8 +176,9 @@ fn what_failed_while_it_was_made_is_made_again_or_taken_down() {
 #[test]
 fn credentials_that_expire_in_mid_run_are_named_and_the_run_goes_on_later() {
     let _alone = crate::support::alone();
-    let world =
-        faulty(&json!([{ "service": "rds", "action": { "error": { "code": "ExpiredToken", "status": 403 } } }]));
+    // What is offered is looked up before the run; the credentials expire in the middle of it.
+    let expired = json!({ "error": { "code": "ExpiredToken", "status": 403 } });
+    let world = faulty(&json!([{ "service": "rds", "operation": "CreateDB*", "action": expired }]));
     let run = world.play(&RUN, &[]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stderr.contains("ExpiredToken") && run.stderr.contains("go on: gitpod-play run"), "{}", run.stderr);
