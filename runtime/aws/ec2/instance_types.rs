@@ -1,9 +1,8 @@
 //! Types of instances.
 
-use super::tagging::filter;
 use crate::{aws::clients, bind::Lookup, cx::Cx, error::Result};
 use async_trait::async_trait;
-use aws_sdk_ec2::types::{MemoryInfo, ProcessorInfo, VCpuInfo};
+use aws_sdk_ec2::types::{Filter, MemoryInfo, ProcessorInfo, VCpuInfo};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,10 +60,7 @@ impl Lookup for InstanceTypes {
             return Ok(InstanceTypesOutput { types });
         }
         // By a filter: a name that is none is then no error.
-        let wanted = args.names.iter().skip(1).fold(filter("instance-type", &args.names[0]), |mut wanted, name| {
-            wanted.values.get_or_insert_default().push(name.clone());
-            wanted
-        });
+        let wanted = Filter::builder().name("instance-type").set_values(Some(args.names.clone())).build();
         let mut pages = clients.ec2().describe_instance_types().filters(wanted).into_paginator().items().send();
         while let Some(found) = pages.next().await {
             let found = found?;
