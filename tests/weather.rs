@@ -34,14 +34,17 @@ const LIFE: [&[&str]; 3] = [
 /// How often the same command may be needed.
 const RUNS: usize = 3;
 
+/// How often each (service, operation) was called.
+type Counts = BTreeMap<(String, String), usize>;
+
 /// What each part of an undisturbed life ends with, and how often it made each write.
-fn undisturbed() -> Vec<(Vec<String>, BTreeMap<(String, String), usize>)> {
+fn undisturbed() -> Vec<(Vec<String>, Counts)> {
     let world = World::new();
     let part = |args: &&[&str]| {
         forget_calls(&world);
         let ended = world.play(args, &[]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
-        let mut writes = BTreeMap::new();
+        let mut writes = Counts::new();
         let text = |call: &Value, field: &str| call[field].as_str().unwrap_or_default().to_owned();
         for call in calls(&world).iter().filter(|call| call["write"] == true) {
             *writes.entry((text(call, "service"), text(call, "operation"))).or_default() += 1;

@@ -128,15 +128,12 @@ impl Clouds {
         // Before it is looked who serves them: whoever does sees it before it ends them.
         let using = Using::begin(&folder);
         let (serving, served) = served_by_someone(&folder, reach).await?;
-        let (pace, held) = match served {
-            Some(mut served) => {
-                served.using = using.map(|using| (using, cancel.clone()));
-                (reach.pace.unwrap_or(USUAL_PACE), Held::Here { _served: served })
-            }
-            None => {
-                let aws_url = serving.aws_url.clone();
-                (told(&serving, reach)?, Held::Elsewhere { aws_url, _using: using })
-            }
+        let (pace, held) = if let Some(mut served) = served {
+            served.using = using.map(|using| (using, cancel.clone()));
+            (reach.pace.unwrap_or(USUAL_PACE), Held::Here { _served: served })
+        } else {
+            let aws_url = serving.aws_url.clone();
+            (told(&serving, reach)?, Held::Elsewhere { aws_url, _using: using })
         };
         crate::secret::remember(&serving.secret_key);
         endpoints.insert("aws".to_owned(), serving.aws_url.clone());
