@@ -98,10 +98,10 @@ impl Sandbox {
             Pace::Times(times) => times,
             Pace::Max => 1.0e6,
         };
-        let kube = KubeWorld::open(options.dir.as_ref().map(|dir| dir.join("k8s")).as_deref(), pace)
+        let kube = KubeWorld::prepare(options.dir.as_ref().map(|dir| dir.join("k8s")).as_deref(), pace)
             .map_err(io::Error::other)?;
         let env = Arc::new(Env::new(options, store, blobs, kube));
-        let (world, ticks) = World::start(&env);
+        let (world, ticks) = World::start(&env).map_err(io::Error::other)?;
         let (address, listener) = aws::server::serve(Arc::clone(&env), port).await?;
         let aws_url = format!("http://{address}");
         let _ = env.base_url.set(aws_url.clone());

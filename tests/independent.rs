@@ -275,7 +275,7 @@ fn the_state_log_in_a_bucket_of_others() {
 step("network", || aws::ec2::vpc(#{ name: "n", cidr: "10.0.0.0/16" }));
 step("password", |network| random::password(#{ name: "p" }).name);
 step("slow", |password| process::run(#{
-    program: "sh", args: ["-c", "while [ ! -e go-on ]; do sleep 0.1; done"], timeout_s: 60,
+    program: "sh", args: ["-c", "touch begun; while [ ! -e go-on ]; do sleep 0.1; done"], timeout_s: 60,
 }));
 "#,
     );
@@ -319,14 +319,16 @@ step("slow", |password| process::run(#{
 /// A holder that sleeps past its lease is fenced when it wakes; one that was killed keeps nobody waiting on its own machine.
 fn holders_that_sleep_and_die(place: &Place, run: &dyn Fn() -> std::process::Command) {
     let limit = Duration::from_mins(1);
-    let go_on = place.path().join("go-on");
+    let (go_on, begun) = (place.path().join("go-on"), place.path().join("begun"));
     let waiting = || {
-        let _ = std::fs::remove_file(&go_on);
+        for file in [&go_on, &begun] {
+            let _ = std::fs::remove_file(file);
+        }
         let holder = run().env("GITPOD_PLAY_LEASE_S", "3").stderr(std::process::Stdio::piped()).spawn();
         let holder = holder.expect("a run starts");
-        until("it holds the stack", limit, || {
-            ended(bounded(run(), limit)).stderr.contains(&format!("pid {}", holder.id()))
-        });
+        until("it holds the stack", limit, || begun.exists());
+        let refused = ended(bounded(run(), limit));
+        assert!(refused.stderr.contains(&format!("pid {}", holder.id())), "{}", refused.stderr);
         holder
     };
     let signal = |pid: u32, name: &str| {

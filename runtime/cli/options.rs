@@ -72,8 +72,8 @@ pub struct Reach {
     /// Faults that the simulated clouds shall have (JSON; see docs/sandbox.md), whoever serves them.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Program that the playbook may run. May be given several times.
-    #[arg(long, value_name = "NAME")]
+    /// Program that the playbook may run; with `NAME:VARIABLE` it may set this variable for it, too. May be given several times.
+    #[arg(long, value_name = "NAME[:VARIABLE]")]
     pub allow_run: Vec<String>,
     /// Host that the playbook may reach beside the clouds' own. May be given several times.
     #[arg(long, value_name = "HOST")]

@@ -101,6 +101,16 @@ impl KubeWorld {
     /// # Errors
     /// When the folder cannot be used or no port can be listened on.
     pub fn open(dir: Option<&Path>, pace: f64) -> Result<Self, KubeError> {
+        let world = Self::prepare(dir, pace)?;
+        world.reopen()?;
+        Ok(world)
+    }
+
+    /// As [`KubeWorld::open`], but the clusters come back with [`KubeWorld::reopen`] only: after the cloud is set that they ask.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or no port can be listened on.
+    pub fn prepare(dir: Option<&Path>, pace: f64) -> Result<Self, KubeError> {
         if let Some(dir) = dir {
             std::fs::create_dir_all(dir).map_err(|e| io(dir, e))?;
         }
@@ -118,7 +128,7 @@ impl KubeWorld {
         let known = clusters.clone();
         let find: serve::Find = Arc::new(move |name| lock(&known).get(name).cloned());
         let server = tokio::spawn(serve::serve(listener, authority.server, find));
-        let world = Self {
+        Ok(Self {
             shared: Arc::new(Shared {
                 dir: dir.map(Path::to_path_buf),
                 pace,
@@ -129,13 +139,14 @@ impl KubeWorld {
                 clusters,
                 server: server.abort_handle(),
             }),
-        };
-        world.reopen()?;
-        Ok(world)
+        })
     }
 
     /// Opens the clusters that the folder holds.
-    fn reopen(&self) -> Result<(), KubeError> {
+    ///
+    /// # Errors
+    /// When the folder or a cluster's journal cannot be used.
+    pub fn reopen(&self) -> Result<(), KubeError> {
         let Some(dir) = self.shared.dir.as_ref().map(|d| d.join("clusters")) else {
             return Ok(());
         };

@@ -27,7 +27,7 @@ use crate::aws::{self, Env};
 use crate::core::calls::Call;
 use crate::core::fault::FaultAction;
 use crate::core::store::{StoreError, Tx};
-use crate::k8s::{Cloud, Fault, LoadBalancer, NodeSpec, Volume};
+use crate::k8s::{Cloud, Fault, KubeError, LoadBalancer, NodeSpec, Volume};
 
 /// Keeps AWS and Kubernetes together.
 pub struct World {
@@ -64,9 +64,14 @@ const TIMED: &[&str] = &["eks.cluster", "eks.nodegroup", "instance", "elbv2"];
 
 impl World {
     /// Begins to keep the two together; ends when the handle is aborted.
-    pub fn start(env: &Arc<Env>) -> (Arc<Self>, AbortHandle) {
+    ///
+    /// # Errors
+    /// When a cluster that was there cannot be opened.
+    pub fn start(env: &Arc<Env>) -> Result<(Arc<Self>, AbortHandle), KubeError> {
         let world = Arc::new(Self { env: Arc::downgrade(env), seen: Mutex::default() });
         env.kube.set_cloud(Arc::clone(&world) as Arc<dyn Cloud>);
+        // Only now: another cloud would give their Services other names.
+        env.kube.reopen()?;
         let weak = Arc::downgrade(&world);
         let _ = env.sync.set(Box::new(move || weak.upgrade().into_iter().for_each(|world| world.sync())));
         world.look(true);
@@ -78,7 +83,7 @@ impl World {
                 world.look(true);
             }
         });
-        (world, ticks.abort_handle())
+        Ok((world, ticks.abort_handle()))
     }
 
     /// Brings both sides together when a document has changed or a moment has come since the last time.

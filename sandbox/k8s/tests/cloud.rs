@@ -192,3 +192,29 @@ async fn a_claim_gets_its_volume_with_its_first_pod() {
     world.set_ebs_driver(CLUSTER, true).unwrap();
     client.until("/api/v1/persistentvolumes", "empty", |l| l["items"] == json!([])).await;
 }
+
+#[tokio::test]
+async fn clusters_that_come_back_ask_no_other_cloud_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = "/api/v1/namespaces/default/services/proxy";
+    {
+        let world = KubeWorld::open(Some(dir.path()), super::PACE).unwrap();
+        world.set_cloud(Arc::new(Notebook::default()));
+        world.ensure_cluster(CLUSTER, "1.33").unwrap();
+        let service = json!({"metadata": {"name": "proxy"}, "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}});
+        let client = Client::of(&world);
+        client.create("/api/v1/namespaces/default/services", &service).await;
+        client.until(path, "held", |s| s["metadata"]["finalizers"].is_array()).await;
+        world.set_load_balancer_host(CLUSTER, "default", "proxy", "lb.example.com").unwrap();
+    }
+    let world = KubeWorld::prepare(Some(dir.path()), super::PACE).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(world.clusters().is_empty());
+    let cloud = Arc::new(Notebook::default());
+    world.set_cloud(cloud.clone());
+    world.reopen().unwrap();
+    let client = Client::of(&world);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(client.get(path).await["status"]["loadBalancer"]["ingress"][0]["hostname"], "lb.example.com");
+    assert_eq!(*cloud.lines.lock().unwrap(), ["wanted default/proxy 80"]);
+}
