@@ -1,5 +1,11 @@
 //! The one place that sends. Every call to a cloud asks here first: writes are refused in a plan, each call is recorded,
-//! and a test can make the process die at any of them.
+//! and a test can make the process die, or the network fail, at any of them.
+
+mod crash;
+mod unreachable;
+
+use crash::{Crash, Point, die};
+use unreachable::Unreachable;
 
 use crate::error::{Class, Error, Result};
 use serde::Serialize;
@@ -10,14 +16,28 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-/// Environment variable by which a test makes the process die: `before:17`, `answered:17` or `unrecorded:17` kill it at its
-/// seventeenth call, `before:2 ec2 CreateVpc network aws::ec2::vpc/gitpod` at the second call of this service and operation
-/// that this step makes for this resource, `before:1 eks DescribeCluster ?` at the first one that any step makes for none of
-/// its resources. Only builds with debug assertions look at it.
-pub const CRASH_VARIABLE: &str = "GITPOD_PLAY_CRASH_AT";
+/// Environment variable with the seconds for which a call's answer is waited for, in place of the usual ones: behind a slow
+/// proxy, and in tests.
+pub const CALL_TIMEOUT_VARIABLE: &str = "GITPOD_PLAY_CALL_TIMEOUT_S";
+
+/// How long the answer of a call is waited for: `usual_s`, or what [`CALL_TIMEOUT_VARIABLE`] says.
+pub fn call_timeout(usual_s: u64) -> Duration {
+    let asked = std::env::var(CALL_TIMEOUT_VARIABLE).ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(asked.filter(|asked| *asked > 0).unwrap_or(usual_s))
+}
+
+/// Whether the server of a URL is on this machine: an emulator, which no proxy leads to.
+pub fn is_on_this_machine(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    })
+}
 
 tokio::task_local! {
     /// Who asks, for the record of a call.
@@ -58,66 +78,6 @@ pub struct Recorded {
     pub ms: u64,
 }
 
-/// The point of a call at which a test wants the process to die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Point {
-    /// Before it is sent.
-    Before,
-    /// After the server did it, before the answer is looked at.
-    Answered,
-    /// After the answer, before the log holds it and before the step's next call.
-    Unrecorded,
-}
-
-/// Where a test wants the process to die.
-struct Crash {
-    point: Point,
-    nth: u64,
-    /// `service operation step resource`, or with `*` at its end the beginning of it, or with `?` for any step; all calls
-    /// count when it is empty.
-    call: String,
-    seen: AtomicU64,
-    /// The step whose next call or record is the last.
-    armed: Mutex<Option<String>>,
-}
-
-impl Crash {
-    fn from_text(wanted: &str) -> Option<Self> {
-        let (instant, call) = wanted.split_once(':')?;
-        let (nth, call) = call.split_once(' ').unwrap_or((call, ""));
-        let point = match instant {
-            "before" => Point::Before,
-            "answered" => Point::Answered,
-            "unrecorded" => Point::Unrecorded,
-            _ => return None,
-        };
-        let (seen, armed) = (AtomicU64::new(0), Mutex::default());
-        Some(Self { point, nth: nth.parse().ok()?, call: call.trim_end().to_owned(), seen, armed })
-    }
-
-    /// Whether this is the call that is meant. Counts it.
-    fn means(&self, it: &Recorded) -> bool {
-        let any_step = self.call.split(' ').nth(2) == Some("?") && !it.step.is_empty();
-        let step = if any_step { "?" } else { &it.step };
-        let call = format!("{} {} {step} {}", it.service, it.operation, it.resource);
-        let fits = match self.call.strip_suffix('*') {
-            Some(begin) => call.starts_with(begin),
-            None => self.call.is_empty() || self.call == call.trim_end(),
-        };
-        fits && self.seen.fetch_add(1, Ordering::SeqCst) + 1 == self.nth
-    }
-
-    fn arm(&self, step: &str) {
-        if let Ok(mut armed) = self.armed.lock() {
-            *armed = Some(step.to_owned());
-        }
-    }
-
-    fn is_armed(&self, step: &str) -> bool {
-        self.armed.lock().is_ok_and(|armed| armed.as_deref() == Some(step))
-    }
-}
-
 /// How many calls of each sort were made.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -132,6 +92,7 @@ struct Inner {
     record: Option<Mutex<File>>,
     counts: Counts,
     crash: Option<Crash>,
+    unreachable: Option<Unreachable>,
     lease: Box<dyn Fn() -> Result<()> + Send + Sync>,
 }
 
@@ -155,7 +116,8 @@ impl Wire {
             record: record.map(Mutex::new),
             counts: Counts::default(),
             // A process dies in the run, not while it looks whether to begin.
-            crash: crash_point().filter(|_| writes_allowed),
+            crash: crash::point().filter(|_| writes_allowed),
+            unreachable: Unreachable::from_environment(),
             lease,
         }))
     }
@@ -193,7 +155,15 @@ impl Wire {
         if dies_at == Some(Point::Before) {
             die();
         }
-        Ok(Ticket { wire: self.clone(), recorded, began: Instant::now(), dies_at })
+        let unreached = self.0.unreachable.as_ref().and_then(|unreachable| unreachable.meets(&recorded));
+        let mut ticket = Ticket { wire: self.clone(), recorded, began: Instant::now(), dies_at };
+        match unreached {
+            Some(error) => {
+                ticket.note("no reply");
+                Err(error)
+            }
+            None => Ok(ticket),
+        }
     }
 
     /// Calls so far: (reads, writes).
@@ -207,13 +177,6 @@ impl Wire {
             die();
         }
     }
-}
-
-/// The same as `kill -9`: no destructor runs, nothing is flushed.
-fn die() {
-    let me = std::process::id().to_string();
-    let _ = std::process::Command::new("kill").args(["-9", &me]).status();
-    std::process::abort();
 }
 
 impl Ticket {
@@ -255,13 +218,6 @@ impl Ticket {
     }
 }
 
-fn crash_point() -> Option<Crash> {
-    if !cfg!(debug_assertions) {
-        return None;
-    }
-    Crash::from_text(&std::env::var(CRASH_VARIABLE).ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,21 +256,8 @@ mod tests {
     }
 
     #[test]
-    fn crash_points_count_all_calls_or_those_of_a_name() {
-        let wire = wire(true);
-        let vpc = wire.begin("ec2", "CreateVpc", true).unwrap();
-        let any = Crash::from_text("before:2").unwrap();
-        assert!(!any.means(&vpc.recorded) && any.means(&vpc.recorded) && !any.means(&vpc.recorded));
-        let named = Crash::from_text("unrecorded:1 ec2 CreateVpc").unwrap();
-        assert!(named.means(&vpc.recorded));
-        let other = Crash::from_text("answered:1 ec2 CreateVpc network aws::ec2::vpc/gitpod").unwrap();
-        assert!(!other.means(&vpc.recorded));
-        assert!(Crash::from_text("answered:1 ec2 Create*").unwrap().means(&vpc.recorded));
-        let of_a_step = Recorded { step: "network".into(), ..vpc.recorded.clone() };
-        assert!(Crash::from_text("before:1 ec2 CreateVpc ?").unwrap().means(&of_a_step));
-        let of_a_resource = Recorded { resource: "aws::ec2::vpc/gitpod".into(), ..of_a_step };
-        assert!(!Crash::from_text("before:1 ec2 CreateVpc ?").unwrap().means(&of_a_resource));
-        named.arm("network");
-        assert!(named.is_armed("network") && !named.is_armed("cluster"));
+    fn servers_on_this_machine_are_told_apart() {
+        assert!(is_on_this_machine("http://127.0.0.1:5000") && is_on_this_machine("http://localhost:5000"));
+        assert!(!is_on_this_machine("http://10.0.0.1:9000") && !is_on_this_machine("http://localhost.example.com"));
     }
 }

@@ -1,6 +1,6 @@
 //! A stack is looked for in the clouds that it stands on, by those whose it is; and a person at the terminal can always stop.
 
-use crate::support::{Place, quick::play_ok, until, world::World};
+use crate::support::{AWS, Place, quick::play_ok, until, world::World};
 use serde_json::Value;
 use std::{
     io::{Read as _, Write as _},
@@ -159,4 +159,33 @@ step("later", |n| aws::ec2::vpc(#{ name: "later", cidr: "10.1.0.0/16" }));
     let again = world.play(&["run", "p.rhai", "--pace", "60"], &[]);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert_eq!((created("CreateNatGateway"), created("CreateVpc")), (1, 2));
+}
+
+#[test]
+fn clouds_are_reached_through_the_proxy_that_the_environment_names() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://someone:of-no-value@{}", proxy.local_addr().expect("bound"));
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().expect("a connection");
+        let mut request = [0; 1000];
+        let length = stream.read(&mut request).expect("a request");
+        let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+        // Whatever is tried again is refused as well.
+        drop(proxy);
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let place = Place::new();
+    let mut command = place.command(&["plan", AWS, "--target", "live", "--log", "log", "--log-level", "debug"]);
+    command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "of-no-value");
+    command.env("HTTPS_PROXY", &address).env("GITPOD_PLAY_CALL_TIMEOUT_S", "5");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut plan = command.spawn().expect("the program starts");
+    let request = asked.join().expect("no panic");
+    let _ = plan.kill();
+    let _ = plan.wait();
+    assert!(request.starts_with("CONNECT sts.eu-west-1.amazonaws.com:443 HTTP/1.1\r\n"), "{request}");
+    let authorization = request.lines().find_map(|line| line.split_once("Basic ")).expect("a password for the proxy").1;
+    let log = place.read("log");
+    assert!(log.contains("STS GetCallerIdentity") || log.contains("started"), "{log}");
+    assert!(!log.contains("of-no-value") && !log.contains(authorization), "{log}");
 }

@@ -22,8 +22,10 @@ mod sandbox_tests;
 pub mod sending;
 pub mod servicequotas;
 pub mod sts;
+mod transport;
 mod valid;
 
+use self::transport::Proxies;
 use crate::{
     bind::Registry,
     cx::Cx,
@@ -32,25 +34,13 @@ use crate::{
 };
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig,
-    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_smithy_http_client::{
-    Builder as HttpBuilder,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::sdk_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::OnceCell;
-
-/// Seconds until a connection must stand.
-const CONNECT_TIMEOUT_S: u64 = 5;
-/// Seconds until a call must be answered.
-const ATTEMPT_TIMEOUT_S: u64 = 60;
-/// Variable that names a file of certificates to trust besides the system's, as for the `aws` command.
-const CA_BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
 /// Registers the bindings of every service.
 pub fn register(registry: &mut Registry) {
@@ -113,15 +103,16 @@ async fn make(cx: &Cx) -> Result<Clients> {
     if let Some(region) = wanted("region") {
         asked::check_region(&region)?;
     }
+    let proxies = Proxies::to(endpoint("aws").as_deref());
     let given = endpoint("aws.access_key_id").zip(endpoint("aws.secret_access_key"));
     let config = if let Some((id, secret)) = given {
         let plain = endpoint("aws").is_some_and(|url| url.starts_with("http://"));
-        fixed(wanted("region"), &id, &secret, plain)?
+        fixed(wanted("region"), &id, &secret, plain, proxies)?
     } else {
         if let Some(profile) = wanted("profile") {
             asked::check_profile(&cx.run.allowed, &profile).await?;
         }
-        chain(wanted("region"), wanted("profile")).await?
+        chain(wanted("region"), wanted("profile"), proxies).await?
     };
     let config = config.into_builder().set_endpoint(endpoint("aws"));
     Clients::new(config, endpoint("aws").is_some(), cx.run.wire.clone())
@@ -141,16 +132,9 @@ impl SetEndpoint for aws_types::sdk_config::Builder {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
-        .operation_attempt_timeout(Duration::from_secs(ATTEMPT_TIMEOUT_S))
-        .build()
-}
-
 /// Settings from a key that is given: nothing is read from the environment or from files. `plain`: the endpoint speaks HTTP
 /// without TLS, and no other is spoken to, so that the machine's certificates need not be read.
-fn fixed(region: Option<String>, id: &str, secret: &str, plain: bool) -> Result<SdkConfig> {
+fn fixed(region: Option<String>, id: &str, secret: &str, plain: bool, proxies: Proxies) -> Result<SdkConfig> {
     let region = region.or_else(|| std::env::var("AWS_REGION").ok()).ok_or_else(no_region)?;
     let key = Credentials::new(id, secret, None, None, "gitpod-play");
     Ok(SdkConfig::builder()
@@ -158,9 +142,9 @@ fn fixed(region: Option<String>, id: &str, secret: &str, plain: bool) -> Result<
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(key))
         .identity_cache(IdentityCache::lazy().build())
-        .http_client(if plain { HttpBuilder::new().build_http() } else { http_client()? })
+        .http_client(if plain { transport::plain() } else { transport::secure(proxies)? })
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts())
+        .timeout_config(transport::timeouts())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -168,12 +152,12 @@ fn fixed(region: Option<String>, id: &str, secret: &str, plain: bool) -> Result<
 }
 
 /// Settings as the `aws` command finds them.
-async fn chain(region: Option<String>, profile: Option<String>) -> Result<SdkConfig> {
+async fn chain(region: Option<String>, profile: Option<String>, proxies: Proxies) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client()?)
+        .http_client(transport::secure(proxies)?)
         .identity_cache(IdentityCache::lazy().build())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(timeouts())
+        .timeout_config(transport::timeouts())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -184,23 +168,6 @@ async fn chain(region: Option<String>, profile: Option<String>) -> Result<SdkCon
         loader = loader.region(Region::new(region));
     }
     Ok(loader.load().await)
-}
-
-fn http_client() -> Result<SharedHttpClient> {
-    let mut trusted = TrustStore::default();
-    if let Some(path) = std::env::var_os(CA_BUNDLE_VARIABLE).filter(|path| !path.is_empty()) {
-        let pem = std::fs::read(&path).map_err(|mistake| {
-            let path = path.to_string_lossy();
-            Error::usage(format!("cannot read `{path}`, which `{CA_BUNDLE_VARIABLE}` names"))
-                .because(mistake.to_string())
-        })?;
-        trusted = trusted.with_pem_certificate(pem);
-    }
-    let context = TlsContext::builder()
-        .with_trust_store(trusted)
-        .build()
-        .map_err(|mistake| Error::failed("cannot set up TLS for AWS").because(mistake.to_string()))?;
-    Ok(HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https())
 }
 
 fn no_region() -> Error {

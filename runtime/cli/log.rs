@@ -12,6 +12,8 @@ use std::{
 };
 use tracing::Level;
 
+/// Variables with the URL of a proxy, in which a password may stand.
+const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 /// Variables with credentials that the SDKs read, and that no output may show.
 const CREDENTIALS: [&str; 3] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
@@ -58,6 +60,10 @@ impl LogOptions {
     pub(super) fn begin(&self) -> Result<()> {
         for value in CREDENTIALS.iter().filter_map(|name| std::env::var(name).ok()) {
             secret::remember(&value);
+        }
+        for url in PROXIES.iter().filter_map(|name| std::env::var(name).ok()) {
+            let password = url::Url::parse(&url).ok().and_then(|url| url.password().map(str::to_owned));
+            password.iter().for_each(|password| secret::remember(password));
         }
         let Some(path) = &self.log else { return Ok(()) };
         debug_log::begin(file(path)?, self.log_level.into());

@@ -9,8 +9,10 @@ use crate::{
     cx::Cx,
     error::{Class, Error, Result},
     http::ensure_crypto,
+    wire::{call_timeout, is_on_this_machine},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use schemars::JsonSchema;
@@ -118,14 +120,31 @@ async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
         None => (from_reference(cx, wanted).await?, true),
     };
     config.connect_timeout = Some(Duration::from_secs(CONNECT_TIMEOUT_S));
-    config.read_timeout = Some(Duration::from_secs(SILENCE_TIMEOUT_S));
-    config.write_timeout = Some(Duration::from_secs(SILENCE_TIMEOUT_S));
+    config.read_timeout = Some(call_timeout(SILENCE_TIMEOUT_S));
+    config.write_timeout = Some(call_timeout(SILENCE_TIMEOUT_S));
+    // What a kubeconfig says about it is left alone: it may be a script's.
+    config.proxy_url = proxy_to(&config.cluster_url);
     // The engine retries, so that each attempt is counted and recorded.
     config.default_retry = false;
     let client = kube::Client::try_from(config).map_err(|mistake| {
         Error::usage(format!("cannot set up a connection to cluster `{}`", wanted.name)).because(mistake.to_string())
     })?;
     Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default(), snapshots: Snapshots::default() })
+}
+
+/// The proxy that `HTTPS_PROXY` and its like name for a server, unless `NO_PROXY` names the server or it is on this machine.
+fn proxy_to(server: &http::Uri) -> Option<http::Uri> {
+    if is_on_this_machine(&server.to_string()) {
+        return None;
+    }
+    let proxy = Matcher::from_env().intercept(server)?;
+    let Some((user, password)) = proxy.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned())) else {
+        return Some(proxy.uri().clone());
+    };
+    let mut with_user = url::Url::parse(&proxy.uri().to_string()).ok()?;
+    with_user.set_username(&user).ok()?;
+    with_user.set_password(Some(&password)).ok()?;
+    with_user.as_str().parse().ok()
 }
 
 /// Reads the file that `--kubeconfig` names, so that a mistake in it is found before anything else.
@@ -148,10 +167,7 @@ async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::C
     };
     let file = Kubeconfig::read_from(path).map_err(unusable)?;
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let mut config = kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)?;
-    // Taken from the environment where the file names none; API servers of clusters are reached directly.
-    config.proxy_url = None;
-    Ok(config)
+    kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)
 }
 
 async fn from_reference(cx: &Cx, wanted: &ClusterRef) -> Result<kube::Config> {

@@ -186,7 +186,7 @@ fn bucket_store(text: &str, bucket: &str, aws: &S3Access) -> Result<Arc<dyn Obje
         builder = builder.with_region(region);
     }
     if let Some(endpoint) = &aws.endpoint {
-        builder = builder.with_endpoint(endpoint).with_allow_http(is_loopback(endpoint));
+        builder = builder.with_endpoint(endpoint).with_allow_http(crate::wire::is_on_this_machine(endpoint));
     }
     if let Some(credentials) = &aws.credentials {
         builder = builder.with_credentials(credentials.clone());
@@ -195,15 +195,6 @@ fn bucket_store(text: &str, bucket: &str, aws: &S3Access) -> Result<Arc<dyn Obje
         .build()
         .map_err(|error| Error::usage(format!("cannot use `{text}` for state")).because(error.to_string()))?;
     Ok(Arc::new(store))
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    url::Url::parse(endpoint).is_ok_and(|url| match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    })
 }
 
 #[cfg(test)]
@@ -221,11 +212,5 @@ mod tests {
             let Err(error) = Place::parse(wrong, &aws) else { panic!("`{wrong}` was taken") };
             assert_eq!(error.class, Class::Usage);
         }
-    }
-
-    #[test]
-    fn plain_http_is_for_this_machine_only() {
-        assert!(is_loopback("http://127.0.0.1:5000") && is_loopback("http://localhost:5000"));
-        assert!(!is_loopback("http://10.0.0.1:9000") && !is_loopback("http://localhost.example.com"));
     }
 }

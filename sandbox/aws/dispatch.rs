@@ -120,6 +120,9 @@ impl Env {
             return Answer::Drop;
         }
         self.record(&found, reply.status, code);
+        if let Some(delay) = fault.reply_delay_ms {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+        }
         Answer::Reply(reply)
     }
 

@@ -30,6 +30,8 @@ pub struct FaultRule {
 pub struct FaultAction {
     /// Wait this long before anything else.
     pub delay_ms: Option<u64>,
+    /// Do the work at once, and answer this much later.
+    pub reply_delay_ms: Option<u64>,
     /// Answer with this error instead of doing the work.
     pub error: Option<FaultError>,
     /// Close the connection without an answer and without doing the work.

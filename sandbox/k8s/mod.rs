@@ -162,6 +162,8 @@ pub struct Volume {
 pub enum Fault {
     /// Wait this long, then handle the request.
     Delay(Duration),
+    /// Handle the request, then wait this long before the answer.
+    Late(Duration),
     /// Answer with this status and message instead of handling the request.
     Refuse(u16, String),
     /// Close the connection instead of handling the request.

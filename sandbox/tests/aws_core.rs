@@ -147,6 +147,16 @@ async fn fresh_things_may_stay_unseen_for_a_while() {
 }
 
 #[tokio::test]
+async fn a_reply_may_come_long_after_the_work() {
+    let (sandbox, client) = start().await;
+    let late = json!([{"operation": "CreateVpc", "action": {"reply_delay_ms": 5000}}]);
+    sandbox.env().faults.set(rules(late));
+    let create = client.ec2("CreateVpc", &[("CidrBlock", "10.0.0.0/16")]);
+    assert!(tokio::time::timeout(Duration::from_millis(500), create).await.is_err());
+    assert_eq!(client.ec2("DescribeVpcs", &[]).await.unwrap().texts("vpcId").len(), 1);
+}
+
+#[tokio::test]
 async fn faults_calls_and_pace_are_set_over_http() {
     let (_sandbox, client) = start().await;
     let rule = r#"{"operation":"DescribeVpcs","count":1,"action":{"error":{"code":"InternalError"}}}"#;

@@ -282,7 +282,9 @@ fn fault_of(action: &FaultAction) -> (Option<Fault>, u16) {
         };
         return (Some(Fault::Refuse(status, error.message().to_owned())), status);
     }
-    (action.delay_ms.map(|ms| Fault::Delay(Duration::from_millis(ms))), 200)
+    let late = |ms: u64| Fault::Late(Duration::from_millis(ms));
+    let fault = action.delay_ms.map(|ms| Fault::Delay(Duration::from_millis(ms)));
+    (fault.or(action.reply_delay_ms.map(late)), 200)
 }
 
 /// The request to STS that a token's URL stands for, with the headers that its maker signed.

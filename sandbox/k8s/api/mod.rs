@@ -36,19 +36,26 @@ pub async fn answer(cluster: &Arc<Cluster>, parts: Parts, path: String, body: By
     }
     let fault = cluster.cloud().fault(&cluster.name, call.method.as_str(), &call.path);
     let loses_reply = fault == Some(Fault::LoseReply);
+    let mut late = None;
     match fault {
         Some(Fault::Drop) => return None,
         Some(Fault::Refuse(code, message)) => return Some(reply::refusal(&injected(code, message))),
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Fault::Late(time)) => late = Some(time),
         Some(Fault::LoseReply) | None => {}
     }
     let reply = route(cluster, &call).unwrap_or_else(|e| reply::refusal(&e));
+    if let Some(time) = late {
+        tokio::time::sleep(time).await;
+    }
     (!loses_reply).then_some(reply)
 }
 
 fn injected(code: u16, message: String) -> ApiError {
     let reason = match code {
         400 => "BadRequest",
+        401 => "Unauthorized",
+        403 => "Forbidden",
         429 => "TooManyRequests",
         503 => "ServiceUnavailable",
         504 => "Timeout",
