@@ -1,13 +1,11 @@
-//! `kill -9` at every API call of the shipped playbook (made, changed, taken down), before it is sent, after it was answered,
-//! and before the answer is recorded; then the same command again, which has to end as if nothing had happened.
+//! `kill -9` at every API call of the shipped playbook (made, changed, replaced, taken down), before it is sent, after it was
+//! answered, and before the answer is recorded; then the same command again, which has to end as if nothing had happened.
 //!
 //! Calls are told apart by service, operation, step, resource and how many of the kind came before, so that a point means
 //! the same in every run. Points are strung on chains: the process that goes on after one kill meets the next one. What
 //! a chain does not reach, because it happened earlier than in the undisturbed run, is tried again: the first point of it
 //! alone, the others as a chain.
-//!
-//! `GITPOD_PLAY_CRASH_ALONE=1` tries each point in a world of its own; `GITPOD_PLAY_CRASH_STRIDE=N` tries only every N-th
-//! chain.
+//! `GITPOD_PLAY_CRASH_ALONE=1`: each point in a world of its own; `GITPOD_PLAY_CRASH_STRIDE=N`: only every N-th chain.
 
 use crate::support::{
     ALLOW_DATABASE, AWS, Place,
@@ -17,7 +15,7 @@ use crate::support::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     process::Command,
     sync::{
         Mutex,
@@ -26,6 +24,7 @@ use std::{
     time::Instant,
 };
 
+const VERBS: usize = 4;
 const INSTANTS: [&str; 3] = ["before", "answered", "unrecorded"];
 /// Kills of one world before its end state is looked at.
 const KILLS_A_CHAIN: usize = 10;
@@ -80,8 +79,23 @@ fn change_args() -> Vec<&'static str> {
     [run_args(), settings.iter().flat_map(|setting| ["--set", *setting]).collect()].concat()
 }
 
+/// A run that deletes the database, with a last snapshot, and makes it again, likewise the domain's zone and its records.
+fn replace_args() -> Vec<&'static str> {
+    [
+        change_args(),
+        vec!["--set", "database.username=other", "--set", "domain=gitpod.example.org"],
+        ALLOW_DATABASE.to_vec(),
+    ]
+    .concat()
+}
+
 fn destroy_args() -> Vec<&'static str> {
     vec!["destroy", AWS, "--pace", "max", "--yes", ALLOW_DATABASE[0], ALLOW_DATABASE[1]]
+}
+
+/// The verbs, in the order in which a world sees them.
+fn verbs() -> [(&'static str, Vec<&'static str>); VERBS] {
+    [("run", run_args()), ("change", change_args()), ("replace", replace_args()), ("destroy", destroy_args())]
 }
 
 /// Plays a verb without disturbance; its calls, by the name that a point has for them. A run looks first whether it
@@ -104,6 +118,12 @@ fn undisturbed(world: &World, name: &str, args: &[&'static str]) -> Result<Vec<S
     }
     let mut calls = world.place.calls(&file);
     calls.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
+    if name == "replace" {
+        // What other steps read, they read in the other runs, too.
+        let writing: HashSet<Value> =
+            calls.iter().filter(|it| it["write"] == true).map(|it| it["step"].clone()).collect();
+        calls.retain(|call| writing.contains(&call["step"]));
+    }
     Ok(calls.iter().map(named).filter(|name| !took(&mut looked, name)).collect())
 }
 
@@ -271,10 +291,6 @@ fn strung(points: &[Point], chains: usize) -> Vec<Vec<Point>> {
     (0..chains).map(|chain| points.iter().skip(chain).step_by(chains).cloned().collect()).collect()
 }
 
-fn number(variable: &str) -> Option<usize> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 /// Does `work` for each of `items`, on one thread more than there are processors.
 pub fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
@@ -291,11 +307,10 @@ pub fn on_all_processors<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 }
 
 /// Two worlds without disturbance: what both end with, and the points of all verbs.
-fn references() -> [Verb; 3] {
-    let verbs = [("run", run_args()), ("change", change_args()), ("destroy", destroy_args())];
+fn references() -> [Verb; VERBS] {
     let played = || {
         let world = World::new();
-        verbs.clone().map(|(name, args)| {
+        verbs().map(|(name, args)| {
             let calls = undisturbed(&world, name, &args).unwrap_or_else(|error| panic!("{error}"));
             if name != "destroy" {
                 assert_eq!(odd_secrets(&world), None);
@@ -305,30 +320,31 @@ fn references() -> [Verb; 3] {
     };
     let (one, other) = (played(), played());
     let pairs: Vec<_> = one.into_iter().zip(other).collect();
-    let verbs = verbs.into_iter().zip(pairs).map(|((name, args), ((calls, end), (calls_again, end_again)))| {
+    let verbs = verbs().into_iter().zip(pairs).map(|((name, args), ((calls, end), (calls_again, end_again)))| {
         assert_eq!(end.unlike(&end_again), Vec::<String>::new(), "two times `{name}` end alike");
         assert!(name != "destroy" || end.recorded.is_empty(), "{:?}", end.recorded);
         Verb { name, args, points: points(&calls, &calls_again), end }
     });
-    verbs.collect::<Vec<_>>().try_into().unwrap_or_else(|_| unreachable!("three verbs"))
+    verbs.collect::<Vec<_>>().try_into().unwrap_or_else(|_| unreachable!("a pair for each verb"))
 }
 
 #[test]
 fn killed_at_every_call_it_ends_as_if_nothing_had_happened() {
     let _alone = crate::support::alone();
     let began = Instant::now();
+    let number = |variable: &str| std::env::var(variable).ok()?.parse::<usize>().ok();
     let alone = number("GITPOD_PLAY_CRASH_ALONE") == Some(1);
     let verbs = references();
     let most = verbs.iter().map(|verb| verb.points.len()).max().unwrap_or(0);
     let chains = if alone { most } else { most / KILLS_A_CHAIN + 1 };
     let stride = number("GITPOD_PLAY_CRASH_STRIDE").unwrap_or(1).max(1);
-    let all = [0, 1, 2].map(|at| strung(&verbs[at].points, chains));
-    let worlds: Vec<[&Vec<Point>; 3]> =
-        (0..chains).step_by(stride).map(|chain| [0, 1, 2].map(|at| &all[at][chain])).collect();
-    let found: [Found; 3] = Default::default();
+    let all: [_; VERBS] = std::array::from_fn(|at| strung(&verbs[at].points, chains));
+    let worlds: Vec<[&Vec<Point>; VERBS]> =
+        (0..chains).step_by(stride).map(|chain| std::array::from_fn(|at| &all[at][chain])).collect();
+    let found: [Found; VERBS] = Default::default();
     on_all_processors(&worlds, |chains| {
         let world = World::new();
-        let _ = (0..3).all(|at| found[at].strain(&world, &verbs[at], chains[at]));
+        let _ = (0..VERBS).all(|at| found[at].strain(&world, &verbs[at], chains[at]));
     });
     for _ in 0..TRIES_AGAIN {
         for (at, verb) in verbs.iter().enumerate() {
@@ -358,7 +374,7 @@ fn is_further_look(point: &str) -> bool {
     reads && nth != "1"
 }
 
-fn report(verbs: &[Verb; 3], found: &[Found; 3], worlds: &[[&Vec<Point>; 3]], began: Instant) {
+fn report(verbs: &[Verb; VERBS], found: &[Found; VERBS], worlds: &[[&Vec<Point>; VERBS]], began: Instant) {
     let mut unreached: Vec<Point> = Vec::new();
     for (at, verb) in verbs.iter().enumerate() {
         let tried: usize = worlds.iter().map(|chains| chains[at].len()).sum();
