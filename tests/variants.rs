@@ -47,8 +47,7 @@ const VARIANTS: &[Variant] = &[
     },
     Variant {
         name: "a bucket of its own for the registry, and versions kept",
-        settings: "storage: {registry_bucket: acme-registry, versioning: true, empty_on_delete: true}",
-        allow: &["--allow-delete", "gitpod-111122223333-gitpod"],
+        settings: "storage: {registry_bucket: acme-registry, versioning: true}",
         there: &["aws::s3::bucket/acme-registry", "aws::s3::bucket/gitpod-111122223333-gitpod"],
         ..NOTHING
     },

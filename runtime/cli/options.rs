@@ -124,6 +124,9 @@ impl Place {
     pub fn stack_of(&self, playbook: &str) -> Result<String> {
         let name = match &self.stack {
             Some(name) => name.clone(),
+            None if std::path::Path::new(playbook).is_dir() => {
+                return Err(Error::usage(format!("`{playbook}` is a folder")).hint("name the playbook in it"));
+            }
             None => playbook.rsplit(['/', '\\']).next().unwrap_or(playbook).trim_end_matches(".rhai").to_owned(),
         };
         let fits = !name.is_empty()
@@ -173,6 +176,7 @@ mod tests {
     fn stacks_are_named_after_playbooks() {
         assert_eq!(place(None).stack_of("playbooks/aws.rhai").unwrap(), "aws");
         assert_eq!(place(Some("prod-1")).stack_of("x").unwrap(), "prod-1");
+        assert!(place(None).stack_of("./").unwrap_err().to_string().contains("is a folder"));
         for bad in ["", "../up", "a/b", "-x", "ü"] {
             assert!(place(Some(bad)).stack_of("x").is_err(), "{bad}");
         }

@@ -6,6 +6,7 @@ use crate::{
 };
 use aws_sdk_s3::{
     Client,
+    operation::list_object_versions::ListObjectVersionsOutput,
     types::{
         BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier,
         ObjectOwnership, OwnershipControls, OwnershipControlsRule, PublicAccessBlockConfiguration,
@@ -166,34 +167,25 @@ pub async fn holds_objects(s3: &Client, bucket: &str) -> Result<bool> {
     }
 }
 
+/// Deletes every version of one object and its marks of deletion.
+pub async fn forget_object(s3: &Client, bucket: &str, key: &str) -> Result<()> {
+    let page = s3.list_object_versions().bucket(bucket).prefix(key).send().await?;
+    let objects = identifiers(&page)?.into_iter().filter(|object| object.key() == key).collect();
+    delete(s3, bucket, objects).await
+}
+
 /// Deletes all objects, old versions, marks of deletion and unfinished uploads.
 pub async fn empty(s3: &Client, bucket: &str, say: &(dyn Fn(&str) + Send + Sync)) -> Result<()> {
     let mut deleted = 0;
     loop {
         // What is deleted no longer stands on the first page.
         let page = s3.list_object_versions().bucket(bucket).max_keys(1000).send().await?;
-        let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
-        let marks = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
-        let mut objects = Vec::new();
-        for (key, version) in versions.chain(marks) {
-            let object =
-                ObjectIdentifier::builder().key(key.unwrap_or_default()).set_version_id(version.map(str::to_owned));
-            objects.push(built(object.build())?);
-        }
+        let objects = identifiers(&page)?;
         if objects.is_empty() {
             break;
         }
         deleted += objects.len();
-        let delete = built(Delete::builder().set_objects(Some(objects)).quiet(true).build())?;
-        let answer = s3.delete_objects().bucket(bucket).delete(delete).send().await?;
-        if let Some(left) = answer.errors().first() {
-            let why = format!("{}: {}", left.code().unwrap_or("unknown"), left.message().unwrap_or_default());
-            return Err(Error::failed(format!(
-                "cannot delete `{}` in bucket `{bucket}`",
-                left.key().unwrap_or_default()
-            ))
-            .because(why));
-        }
+        delete(s3, bucket, objects).await?;
         say(&format!("deleted {deleted} objects"));
     }
     let uploads = s3.list_multipart_uploads().bucket(bucket).send().await?;
@@ -202,4 +194,28 @@ pub async fn empty(s3: &Client, bucket: &str, say: &(dyn Fn(&str) + Send + Sync)
         gone(abort.set_upload_id(upload.upload_id.clone()).send().await.map_err(Error::from))?;
     }
     Ok(())
+}
+
+/// The versions and marks of deletion on a page.
+fn identifiers(page: &ListObjectVersionsOutput) -> Result<Vec<ObjectIdentifier>> {
+    let versions = page.versions().iter().map(|one| (one.key(), one.version_id()));
+    let marks = page.delete_markers().iter().map(|one| (one.key(), one.version_id()));
+    let identifier = |(key, version): (Option<&str>, Option<&str>)| {
+        let object =
+            ObjectIdentifier::builder().key(key.unwrap_or_default()).set_version_id(version.map(str::to_owned));
+        built(object.build())
+    };
+    versions.chain(marks).map(identifier).collect()
+}
+
+async fn delete(s3: &Client, bucket: &str, objects: Vec<ObjectIdentifier>) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let delete = built(Delete::builder().set_objects(Some(objects)).quiet(true).build())?;
+    let answer = s3.delete_objects().bucket(bucket).delete(delete).send().await?;
+    let Some(left) = answer.errors().first() else { return Ok(()) };
+    let why = format!("{}: {}", left.code().unwrap_or("unknown"), left.message().unwrap_or_default());
+    let key = left.key().unwrap_or_default();
+    Err(Error::failed(format!("cannot delete `{key}` in bucket `{bucket}`")).because(why))
 }

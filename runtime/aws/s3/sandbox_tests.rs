@@ -90,6 +90,12 @@ async fn a_key_proves_that_it_can_use_the_bucket() {
     assert!(action.once());
     assert!(matches!(action.pending(&lab.cx(""), &args).await.unwrap(), Todo::Needed(_)));
     assert_eq!(action.perform(&lab.cx(""), &args).await.unwrap(), json!({ "ok": true }));
+    let versioned = self::bucket(&json!({ "versioning": true }));
+    lab.in_line(KIND, &lab.cx("aws::s3::bucket/gitpod-lab-1"), &versioned, bucket.clone()).await;
+    assert_eq!(action.perform(&lab.cx(""), &args).await.unwrap(), json!({ "ok": true }));
+    let aws = aws::clients(&lab.cx("")).await.unwrap();
+    let left = aws.s3().list_object_versions().bucket("gitpod-lab-1").send().await.unwrap();
+    assert!(left.versions().is_empty() && left.delete_markers().is_empty(), "the test leaves nothing: {left:?}");
 
     let read_only = json!({ "name": "p", "document": statement(&["s3:GetObject"]) });
     lab.in_line("aws::iam::policy", &lab.cx("aws::iam::policy/p"), &read_only, policy).await;

@@ -1,6 +1,6 @@
 //! `aws::s3::try_access`.
 
-use super::check_name;
+use super::{bucket_calls::forget_object, check_name, client};
 use crate::{
     aws::{self, asked::check_region},
     bind::{Action, Todo},
@@ -33,7 +33,8 @@ const BETWEEN: Duration = Duration::from_secs(3);
 /// });
 /// ```
 ///
-/// Stands on, with that key: ListObjectsV2, PutObject, DeleteObject.
+/// Stands on, with that key: ListObjectsV2, PutObject, DeleteObject. Where the bucket keeps versions, those of the object are
+/// deleted afterwards, with the run's own identity: ListObjectVersions, DeleteObjects.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TryAccessArgs {
@@ -85,7 +86,16 @@ impl Action for TryAccess {
         let s3 = aws.s3_as(&args.region, &args.access_key_id, args.secret_access_key.reveal());
         let mut tries = 0;
         loop {
-            let Err(error) = attempt(&s3, args).await else { return Ok(TryAccessOutput { ok: true }) };
+            let error = match attempt(&s3, args).await {
+                Ok(versioned) => {
+                    if versioned {
+                        // The key may not, and what is left would keep the bucket from being deleted.
+                        forget_object(&client(&aws, &args.region), &args.bucket, &args.key).await?;
+                    }
+                    return Ok(TryAccessOutput { ok: true });
+                }
+                Err(error) => error,
+            };
             tries += 1;
             if error.class != Class::Denied || tries >= TRIES {
                 return Err(error.context(format!("key `{}` cannot use bucket `{}`", args.access_key_id, args.bucket)));
@@ -96,10 +106,11 @@ impl Action for TryAccess {
     }
 }
 
-async fn attempt(s3: &Client, args: &TryAccessArgs) -> Result<()> {
+/// Whether the bucket keeps the versions of what was deleted.
+async fn attempt(s3: &Client, args: &TryAccessArgs) -> Result<bool> {
     listed(s3, args).await?;
     let body = ByteStream::from_static(b"written by gitpod-play to see whether it may; can be deleted\n");
-    s3.put_object().bucket(&args.bucket).key(&args.key).body(body).send().await?;
+    let written = s3.put_object().bucket(&args.bucket).key(&args.key).body(body).send().await?;
     if !listed(s3, args).await? {
         return Err(Error::failed(format!("object `{}` was uploaded and is not listed", args.key)));
     }
@@ -107,7 +118,7 @@ async fn attempt(s3: &Client, args: &TryAccessArgs) -> Result<()> {
     if listed(s3, args).await? {
         return Err(Error::failed(format!("object `{}` was deleted and is still listed", args.key)));
     }
-    Ok(())
+    Ok(written.version_id().is_some())
 }
 
 /// Whether the object is there, as a list says.
