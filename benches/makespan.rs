@@ -12,9 +12,10 @@ const RUNS: usize = 5;
 /// How long the clouds alone take for what a step waits for, in seconds of life: the guide's durations (control plane 17 min,
 /// node group 4 min, database 12 min, NAT gateway 2 min), and what else the simulated clouds let pass
 /// (`sandbox/core/clock.rs`, `sandbox/k8s/control/pace.rs`). Steps that are not named wait for nothing.
-const WAITS_S: [(&str, f64); 12] = [
-    // VPC and subnets 2 each, NAT gateway 120.
-    ("network", 124.0),
+const WAITS_S: [(&str, f64); 13] = [
+    // VPC and subnets 2 each.
+    ("network", 4.0),
+    ("nat_gateways", 120.0),
     ("cluster", 1020.0),
     ("services_nodes", 240.0),
     ("workspaces_nodes", 240.0),

@@ -1,4 +1,4 @@
-//! Lists `stdlib/` and `playbooks/` as text constants, so that the binary carries them.
+//! Lists `stdlib/` and `playbooks/` as texts, so that the binary carries them.
 
 use std::{env, fmt::Write as _, fs, io, path::Path};
 
@@ -6,8 +6,9 @@ fn main() -> io::Result<()> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?).join("..").canonicalize()?;
     let mut list = String::from("static EMBEDDED: &[(&str, &str)] = &[\n");
     for (folder, prefix) in [("stdlib", "std"), ("playbooks", "playbooks")] {
+        // Relative, and the texts are copied: several checkouts may share a target folder.
+        println!("cargo::rerun-if-changed=../{folder}");
         let folder = root.join(folder);
-        println!("cargo::rerun-if-changed={}", folder.display());
         if folder.is_dir() {
             collect(&folder, prefix, &mut list)?;
         }
@@ -25,12 +26,8 @@ fn collect(folder: &Path, prefix: &str, list: &mut String) -> io::Result<()> {
         if path.is_dir() {
             collect(&path, &format!("{prefix}/{name}"), list)?;
         } else if let Some(stem) = name.strip_suffix(".rhai") {
-            let _ = writeln!(
-                list,
-                "    ({:?}, include_str!({:?})),",
-                format!("{prefix}/{stem}"),
-                path.display().to_string()
-            );
+            let text = fs::read_to_string(&path)?;
+            let _ = writeln!(list, "    ({:?}, {text:?}),", format!("{prefix}/{stem}"));
         }
     }
     Ok(())

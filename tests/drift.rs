@@ -173,7 +173,7 @@ fn what_was_deleted_by_hand_is_made_again() {
 #[test]
 fn a_subnet_and_a_zone_that_are_gone_are_made_again() {
     let world = World::new();
-    for step in ["network", "dns_zone"] {
+    for step in ["nat_gateways", "dns_zone"] {
         play_ok(&world, &["run", AWS, "--yes", "--step", step]);
     }
     let hand = Hand::of(&world);
@@ -189,14 +189,14 @@ fn a_subnet_and_a_zone_that_are_gone_are_made_again() {
     let id = association.route_table_association_id().expect("an id").to_owned();
     hand.does(hand.ec2.disassociate_route_table().association_id(id).send());
     hand.does(hand.ec2.delete_subnet().subnet_id(&subnet).send());
-    let plan = play_ok(&world, &["plan", AWS, "--verbose", "--step", "network"]);
+    let plan = play_ok(&world, &["plan", AWS, "--verbose", "--step", "nat_gateways"]);
     assert_planned(&plan.stdout, "aws::ec2::subnet/gitpod-private-2", &["+ aws::ec2::subnet/gitpod-private-2"]);
     assert_planned(
         &plan.stdout,
         "aws::ec2::route_table/gitpod-private-2",
         &["~ aws::ec2::route_table/gitpod-private-2"],
     );
-    play_ok(&world, &["run", AWS, "--yes", "--verbose", "--step", "network"]);
+    play_ok(&world, &["run", AWS, "--yes", "--verbose", "--step", "nat_gateways"]);
     assert_eq!(differences(&before, &world.objects()), Vec::<String>::new());
 
     let zones = hand.does(hand.route53.list_hosted_zones().send());

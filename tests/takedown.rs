@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// Calls each of which comes before the next.
-const ORDERS: [&[&str]; 5] = [
+const ORDERS: [&[&str]; 6] = [
     &[
         "k8s DELETE jobs k8s::object/gitpod/Job",
         "k8s DELETE namespaces k8s::object/Namespace/gitpod",
@@ -18,7 +18,16 @@ const ORDERS: [&[&str]; 5] = [
         "eks DeleteNodegroup aws::eks::nodegroup/gitpod/services",
         "ec2 DeleteSecurityGroup aws::ec2::security_group/gitpod-services",
         "eks DeleteCluster aws::eks::cluster/gitpod",
+        "ec2 DeleteSubnet aws::ec2::subnet/gitpod-private-1",
+        "ec2 DeleteVpc aws::ec2::vpc/gitpod",
+    ],
+    // Only nodes use the way out: it goes when they are gone, while the control plane does.
+    &[
+        "eks DeleteNodegroup aws::eks::nodegroup/gitpod/services",
         "ec2 DeleteNatGateway aws::ec2::nat_gateway/gitpod-nat-1",
+        "ec2 ReleaseAddress aws::ec2::elastic_ip/gitpod-nat-1",
+        "ec2 DeleteSubnet aws::ec2::subnet/gitpod-public-1",
+        "ec2 DetachInternetGateway aws::ec2::internet_gateway/gitpod",
         "ec2 DeleteVpc aws::ec2::vpc/gitpod",
     ],
     &[

@@ -5,7 +5,11 @@ use super::{
 };
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// A step while it is declared.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub(super) struct Declared {
 pub(super) struct Book {
     pub steps: Vec<Declared>,
     numbers: BTreeMap<String, usize>,
+    /// Names of steps that a fork took out.
+    pub removed: BTreeSet<String>,
     pub settings: Tree,
     /// Settings that forks give to what they extend; later ones lose.
     pub overrides: Vec<SettingsLayer>,
@@ -132,6 +138,7 @@ impl Book {
     pub fn remove(&mut self, name: &str) -> bool {
         let Some(&number) = self.numbers.get(name) else { return false };
         self.steps.remove(number);
+        self.removed.insert(name.to_owned());
         self.renumber();
         true
     }

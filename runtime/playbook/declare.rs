@@ -372,7 +372,12 @@ pub(super) fn missing_needs(book: &Book, units: &Units) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for step in &book.steps {
         let mut wrong = |message: String, word: &str, at: &Bound| {
-            let wrong = Diagnostic::usage(message).hint(suggest::hint(word, names()));
+            let hint = if book.removed.contains(word) {
+                format!("instead of removing it, write `replace(\"{word}\", || ());`")
+            } else {
+                suggest::hint(word, names())
+            };
+            let wrong = Diagnostic::usage(message).hint(hint);
             found.push(units.at(wrong, &at.unit, at.position));
         };
         for param in step.body.params.iter().filter(|param| book.need(param).is_none()) {

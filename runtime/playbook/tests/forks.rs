@@ -70,6 +70,9 @@ fn changes_without_a_target_fail_loudly() {
         if change.contains("databse") {
             assert!(refused.contains("did you mean `database`?"), "{refused}");
         }
+        if change == "remove(\"network\");" {
+            assert!(refused.contains("write `replace(\"network\", || ());`"), "{refused}");
+        }
     }
 }
 
