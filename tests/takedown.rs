@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// Calls each of which comes before the next.
-const ORDERS: [&[&str]; 6] = [
+const ORDERS: [&[&str]; 7] = [
     &[
         "k8s DELETE jobs k8s::object/gitpod/Job",
         "k8s DELETE namespaces k8s::object/Namespace/gitpod",
@@ -27,6 +27,10 @@ const ORDERS: [&[&str]; 6] = [
         "ec2 DeleteNatGateway aws::ec2::nat_gateway/gitpod-nat-1",
         "ec2 ReleaseAddress aws::ec2::elastic_ip/gitpod-nat-1",
         "ec2 DeleteSubnet aws::ec2::subnet/gitpod-public-1",
+        "ec2 DeleteVpc aws::ec2::vpc/gitpod",
+    ],
+    &[
+        "ec2 DeleteNatGateway aws::ec2::nat_gateway/gitpod-nat-1",
         "ec2 DetachInternetGateway aws::ec2::internet_gateway/gitpod",
         "ec2 DeleteVpc aws::ec2::vpc/gitpod",
     ],
