@@ -7,7 +7,7 @@ use crate::support::{
     world::{World, differences},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 /// A whole life: made, changed in nearly everything, taken down.
 const LIFE: [&[&str]; 3] = [
@@ -35,7 +35,12 @@ const LIFE: [&[&str]; 3] = [
 type Counts = BTreeMap<(String, String), usize>;
 
 /// What each part of an undisturbed life ends with, and how often it made each write.
-fn undisturbed() -> Vec<(Vec<String>, Counts)> {
+fn undisturbed() -> &'static [(Vec<String>, Counts)] {
+    static LIVED: OnceLock<Vec<(Vec<String>, Counts)>> = OnceLock::new();
+    LIVED.get_or_init(lived)
+}
+
+fn lived() -> Vec<(Vec<String>, Counts)> {
     let world = World::new();
     let part = |args: &&[&str]| {
         forget_calls(&world);
@@ -130,7 +135,7 @@ fn every_write_meets_a_fault_once_and_the_end_is_the_same() {
     crate::crash::on_all_processors(&ALL, |weather| {
         let world = World::new();
         let (mut fired, mut runs, mut unmet) = (0, 0, Vec::new());
-        for (args, (end, writes)) in LIFE.iter().zip(&life) {
+        for (args, (end, writes)) in LIFE.iter().zip(life) {
             world.admin("PUT", "faults", &Value::from(weather.rules(writes)).to_string());
             runs += weather.play(&world, args);
             let rules = world.admin("GET", "faults", "");
@@ -141,10 +146,11 @@ fn every_write_meets_a_fault_once_and_the_end_is_the_same() {
             assert_eq!(differences(end, &world.objects()), Vec::<String>::new(), "{}, `{}`", weather.what, args[0]);
         }
         println!("weather: {}: {fired} faults, {runs} runs", weather.what);
-        // A bucket whose create is in doubt is compared afterwards instead of set, and has what it should by default.
-        let needless = |rule: &Value| rule["rule"]["operation"] == "PutPublicAccessBlock";
-        let expected = unmet.iter().all(needless) && fired + unmet.len() as u64 >= least;
-        assert!(expected, "{}: {fired} faults at {least} operations, none at {unmet:?}", weather.what);
+        // A bucket whose create is in doubt is compared afterwards instead of set, and has what it should by default: where
+        // only first calls meet the fault, there is no other one to count.
+        let needless = |rule: &&Value| weather.only_first && rule["rule"]["operation"] == "PutPublicAccessBlock";
+        let needless = unmet.iter().filter(needless).count() as u64;
+        assert!(fired + needless >= least, "{}: {fired} faults at {least} operations, none at {unmet:?}", weather.what);
     });
 }
 
@@ -166,7 +172,7 @@ fn names_that_cannot_be_resolved_at_any_call_change_nothing() {
     let life = undisturbed();
     crate::crash::on_all_processors(&SEEDS, |seed| {
         let world = World::new();
-        for (args, (end, _)) in LIFE.iter().zip(&life) {
+        for (args, (end, _)) in LIFE.iter().zip(life) {
             let ended = play_unreached(&world, args, &format!("dns:{seed}:{UNRESOLVED}"));
             assert_eq!(ended.code, 0, "seed {seed}, `{}`: {}", args[0], ended.stderr);
             assert_eq!(differences(end, &world.objects()), Vec::<String>::new(), "seed {seed}, `{}`", args[0]);
@@ -181,7 +187,7 @@ fn a_certificate_that_is_not_trusted_at_any_call_ends_the_run_and_the_same_comma
     crate::crash::on_all_processors(&SEEDS, |seed| {
         let world = World::new();
         let mut failed = 0;
-        for (args, (end, _)) in LIFE.iter().zip(&life) {
+        for (args, (end, _)) in LIFE.iter().zip(life) {
             for attempt in 0.. {
                 // Each run meets other calls: a certificate is not trusted until someone does something about it.
                 let trouble = format!("certificate:{}:{UNTRUSTED}", seed * 100 + attempt);
