@@ -284,7 +284,7 @@ async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<Result<(Servin
     };
     let path = folder.join("serving.json");
     let text = serde_json::to_string(&serving).map_err(|error| Error::failed(error.to_string()))?;
-    std::fs::write(&path, text).map_err(failed)?;
+    crate::file::write(&path, &text)?;
     Ok(Ok((serving, Served { sandbox, _notice: Notice(path), using: None })))
 }
 
@@ -318,12 +318,9 @@ impl Standing {
         for cluster in kube.clusters() {
             let file = into.join(format!("{cluster}.yaml"));
             let text = kube.kubeconfig(&cluster);
-            let failed = |error: std::io::Error| {
-                Error::failed(format!("cannot write `{}`", file.display())).because(error.to_string())
-            };
+            // Whoever waits for it reads it as soon as it is there.
             if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
-                std::fs::create_dir_all(&into).map_err(failed)?;
-                std::fs::write(&file, text).map_err(failed)?;
+                crate::file::write(&file, &text)?;
             }
             files.push((cluster, file.display().to_string()));
         }

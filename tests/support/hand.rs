@@ -66,9 +66,12 @@ impl Hand {
             kind: kind.1.to_owned(),
             plural: kind.2.to_owned(),
         };
-        let find = || std::fs::read_dir(&self.kubeconfigs).into_iter().flatten().flatten().next();
-        until("there is a kubeconfig", Duration::from_secs(20), || find().is_some());
-        let path = find().expect("a kubeconfig").path();
+        let find = || {
+            let files = std::fs::read_dir(&self.kubeconfigs).into_iter().flatten().flatten();
+            files.map(|file| file.path()).find(|path| path.extension().is_some_and(|end| end == "yaml"))
+        };
+        until("there is a kubeconfig", Duration::from_mins(1), || find().is_some());
+        let path = find().expect("a kubeconfig");
         gitpod_play::http::ensure_crypto();
         let client = self.runtime.block_on(async {
             let file = Kubeconfig::read_from(path).expect("a kubeconfig");
@@ -93,7 +96,7 @@ impl Hand {
     pub fn deletes(&self, kind: (&str, &str, &str), namespace: &str, name: &str) {
         let objects = self.objects(kind, namespace);
         self.does(async { objects.delete(name, &DeleteParams::default()).await });
-        until("it is gone", Duration::from_secs(20), || {
+        until("it is gone", Duration::from_mins(1), || {
             self.runtime.block_on(objects.get_opt(name)).is_ok_and(|found| found.is_none())
         });
     }
