@@ -1,10 +1,10 @@
 //! Commands side by side and what they say: clouds that two of them use, names that fit nothing, events, notes.
 
-use crate::support::{AWS, Ended, Place, ended, until, world::World};
+use crate::support::{AWS, Ended, Place, ended, holding, until, world::World};
 use serde_json::{Value, json};
 use std::{
     process::{Child, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -12,8 +12,9 @@ const LIMIT: Duration = Duration::from_mins(1);
 fn network(name: &str, cidr: &str) -> String {
     format!(
         "target(\"aws\", #{{ region: \"eu-west-1\" }});\n\
-         step(\"wait\", || process::run(#{{ program: \"sleep\", args: [\"SECONDS\"] }}));\n\
-         step(\"network\", |wait| aws::ec2::vpc(#{{ name: \"{name}\", cidr: \"{cidr}\" }}));\n"
+         step(\"wait\", || {});\n\
+         step(\"network\", |wait| aws::ec2::vpc(#{{ name: \"{name}\", cidr: \"{cidr}\" }}));\n",
+        holding(name)
     )
 }
 
@@ -22,14 +23,15 @@ fn started(place: &Place, args: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
 }
 
-/// Two playbooks in one folder; the first is started, and serves the clouds.
-fn two_networks(place: &Place, seconds: [&str; 2]) -> Child {
-    place.write("a.rhai", &network("a", "10.0.0.0/16").replace("SECONDS", seconds[0]));
-    place.write("b.rhai", &network("b", "10.1.0.0/16").replace("SECONDS", seconds[1]));
-    let first = started(place, &["run", "a.rhai", "--yes", "--allow-run", "sleep", "--pace", "max"]);
-    let notice = place.path().join(".gitpod-play/sandbox/serving.json");
-    until("the first serves the clouds", LIMIT, || notice.exists());
-    first
+/// Two playbooks in one folder, whose first step runs; the first one serves the clouds.
+fn two_networks(place: &Place) -> [Child; 2] {
+    place.write("a.rhai", &network("a", "10.0.0.0/16"));
+    place.write("b.rhai", &network("b", "10.1.0.0/16"));
+    let first = started(place, &["run", "a.rhai", "--yes", "--allow-run", "sh", "--pace", "max"]);
+    place.is_held("a");
+    let second = started(place, &["run", "b.rhai", "--yes", "--allow-run", "sh"]);
+    place.is_held("b");
+    [first, second]
 }
 
 fn ended_well(child: Child) -> Ended {
@@ -41,11 +43,14 @@ fn ended_well(child: Child) -> Ended {
 #[test]
 fn the_clouds_outlast_the_command_that_started_them_while_another_uses_them() {
     let place = Place::new();
-    let first = two_networks(&place, ["1", "4"]);
-    let began = Instant::now();
-    let second = started(&place, &["run", "b.rhai", "--yes", "--allow-run", "sleep"]);
+    let [mut first, second] = two_networks(&place);
+    place.lets_go("a");
+    until("the first is done", LIMIT, || {
+        place.play_ok(&["state", "history", "--stack", "a", "--json"]).stdout.contains("\"done\"")
+    });
+    assert!(first.try_wait().expect("a child").is_none(), "the first waits for the second");
+    place.lets_go("b");
     let first = ended_well(first);
-    assert!(began.elapsed() > Duration::from_secs(3), "the first waited for the second");
     assert!(first.stderr.contains("`gitpod-play sandbox serve` keeps them up"), "{}", first.stderr);
     let second = ended_well(second);
     assert!(second.stderr.contains("run done") && !second.stderr.contains("note:"), "{}", second.stderr);
@@ -56,15 +61,15 @@ fn the_clouds_outlast_the_command_that_started_them_while_another_uses_them() {
 #[test]
 fn clouds_that_end_all_the_same_are_named_as_the_reason() {
     let place = Place::new();
-    let mut first = two_networks(&place, ["20", "2"]);
-    let second = started(&place, &["run", "b.rhai", "--yes", "--allow-run", "sleep"]);
-    std::thread::sleep(Duration::from_secs(1));
+    let [mut first, second] = two_networks(&place);
     first.kill().expect("it is killed");
     let _ = first.wait();
+    place.lets_go("a");
+    place.lets_go("b");
     let second = ended(second.wait_with_output().expect("it ends"));
     assert_eq!(second.code, 1, "{}", second.stderr);
     assert!(second.stderr.contains("`gitpod-play sandbox serve` keeps them up"), "{}", second.stderr);
-    place.play_ok(&["run", "b.rhai", "--yes", "--allow-run", "sleep"]);
+    place.play_ok(&["run", "b.rhai", "--yes", "--allow-run", "sh"]);
 }
 
 #[test]

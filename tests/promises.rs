@@ -1,6 +1,6 @@
 //! The promises of the design, on the shipped playbook and the simulated clouds.
 
-use crate::support::{ALLOW_DATABASE, AWS, Place, writes};
+use crate::support::{ALLOW_DATABASE, AWS, Place, holding, writes};
 use std::collections::BTreeSet;
 
 #[test]
@@ -13,6 +13,14 @@ fn the_whole_architecture_is_planned_made_kept_changed_and_taken_away() {
 
     let run = place.play_ok(&["run", AWS, "--pace", "max", "--yes", "--record", "run.jsonl"]);
     assert!(run.stderr.contains("Gitpod is at https://gitpod.example.com"), "{}", run.stderr);
+    let calls = place.calls("run.jsonl");
+    let written = writes(&calls).len();
+    let said = format!("calls: {} reads, {written} writes", calls.len() - written);
+    assert!(
+        run.stderr.contains(&said),
+        "`{said}` is not what is said, with the look before the first write:\n{}",
+        run.stderr
+    );
     let config = place.read(".gitpod-play/aws/gitpod.config.yaml");
     assert!(config.contains("domain: gitpod.example.com"), "{config}");
 
@@ -123,16 +131,14 @@ fn two_runs_at_once_on_one_stack() {
     let place = Place::new();
     place.write(
         "slow.rhai",
-        "target(\"aws\", #{ region: \"eu-west-1\" });\nstep(\"n\", || process::run(#{ program: \"sleep\", args: [\"3\"] }));\n",
+        &format!("target(\"aws\", #{{ region: \"eu-west-1\" }});\nstep(\"n\", || {});\n", holding("n")),
     );
-    let first = place.command(&["run", "slow.rhai", "--allow-run", "sleep"]).spawn().expect("the first run starts");
-    crate::support::until("the first run holds the stack", std::time::Duration::from_secs(20), || {
-        place.path().join(".gitpod-play/slow/log").exists()
-    });
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let second = place.play(&["run", "slow.rhai", "--allow-run", "sleep"]);
+    let first = place.command(&["run", "slow.rhai", "--allow-run", "sh"]).spawn().expect("the first run starts");
+    place.is_held("n");
+    let second = place.play(&["run", "slow.rhai", "--allow-run", "sh"]);
     assert_eq!(second.code, 1, "{}", second.stderr);
     assert!(second.stderr.contains("in use"), "{}", second.stderr);
+    place.lets_go("n");
     let first = first.wait_with_output().expect("the first run ends");
     assert!(first.status.success(), "the first run is not disturbed");
 }

@@ -3,8 +3,8 @@
 use crate::support::{
     Ended, bounded, ended,
     hand::Hand,
+    holding,
     quick::{MAX, play, play_ok},
-    until,
     world::World,
 };
 use serde_json::json;
@@ -139,17 +139,18 @@ fn what_is_suggested_about_others_things_about_signals_and_about_the_simulated_c
     play_ok(&world, &["run", "p.rhai", "--yes"]);
 
     // Interrupted.
-    world.place.write("slow.rhai", "step(\"a\", || kept::value(#{ name: \"k\", value: 1 }));\nstep(\"b\", |a| process::run(#{ program: \"sleep\", args: [\"2\"] }));\nstep(\"c\", |b| kept::value(#{ name: \"c\", value: 1 }));\n");
-    let mut command = world.place.command(&["run", "slow.rhai", "--yes", "--allow-run", "sleep"]);
+    let held = format!("step(\"b\", |a| {});\n", holding("b"));
+    world.place.write("slow.rhai", &format!("step(\"a\", || kept::value(#{{ name: \"k\", value: 1 }}));\n{held}step(\"c\", |b| kept::value(#{{ name: \"c\", value: 1 }}));\n"));
+    let mut command = world.place.command(&["run", "slow.rhai", "--yes", "--allow-run", "sh"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    until("the stack is taken", Duration::from_secs(20), || world.place.path().join(".gitpod-play/slow/log").exists());
-    std::thread::sleep(Duration::from_millis(700));
+    world.place.is_held("b");
     // In use meanwhile.
-    let in_use = play(&world, &["run", "slow.rhai", "--yes", "--allow-run", "sleep"]);
+    let in_use = play(&world, &["run", "slow.rhai", "--yes", "--allow-run", "sh"]);
     assert!(in_use.code == 1 && in_use.stderr.contains("hint: wait until it is done"), "{}", in_use.stderr);
     assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().expect("kill").success());
     let stopped = ended(child.wait_with_output().expect("it ends"));
     assert_eq!(stopped.code, 130, "{}", stopped.stderr);
+    world.place.lets_go("b");
     let done = pasted(&world, &suggested(&[], &stopped));
     assert_eq!(done.code, 0, "{}", done.stderr);
 

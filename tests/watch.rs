@@ -21,7 +21,7 @@ step("b", |a| #{ from: a, color: cfg.color });
 step("c", || "alone");
 "#;
 const HELPER: &str = "fn twice(n) { n * 2 }\nfn other(n) { n }\n";
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 struct Watching {
     child: Child,

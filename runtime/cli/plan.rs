@@ -21,7 +21,7 @@ use crate::{
 use clap::Args;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -164,6 +164,7 @@ impl Planning<'_> {
         let handle = self.session.runtime.handle().clone();
         let pass = Pass::new(&engine, &playbook, handle, usize::from(self.reach.jobs), chosen);
         pass.run();
+        self.session.looked.fetch_add(engine.run.wire.counts().0, Ordering::Relaxed);
         let errors = pass.errors.into_inner().unwrap_or_default();
         Ok(Passed { playbook, engine, errors })
     }

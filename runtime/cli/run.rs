@@ -293,7 +293,7 @@ pub(super) fn summary(
         updated: count(Verdict::Update) + count(Verdict::Do),
         replaced: count(Verdict::Replace),
         deleted: count(Verdict::Delete),
-        reads,
+        reads: reads + session.looked.load(Ordering::Relaxed),
         writes,
         took_s: began.elapsed().as_secs_f64(),
         go_on,

@@ -23,7 +23,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicU64},
 };
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +99,8 @@ pub struct Session {
     pub log: Arc<Log>,
     /// Set when the run is to stop.
     pub cancel: CancellationToken,
+    /// Read calls of passes that only looked, for the summary.
+    pub looked: AtomicU64,
     /// What was told already.
     told: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -116,7 +118,8 @@ impl Session {
         let place = state::Place::parse(&place.state, &S3Access::from_env())?;
         let log = Arc::new(runtime.block_on(Log::open(&place, &stack, &Keys::from_env()))?);
         let (registry, cancel, told) = (registry::all(), CancellationToken::new(), Arc::default());
-        Ok(Self { runtime, registry, stack, state_folder, log, cancel, told })
+        let looked = AtomicU64::new(0);
+        Ok(Self { runtime, registry, stack, state_folder, log, cancel, looked, told })
     }
 
     /// Takes the stack for this process. What was found about former holders is said.

@@ -28,6 +28,12 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Body of a step that says when it runs, and runs until [`Place::lets_go`], or for two minutes. Allow it with `--allow-run sh`.
+pub fn holding(name: &str) -> String {
+    let until = format!("touch {name}.begun; for i in $(seq 2400); do [ -e {name}.go ] && break; sleep 0.05; done");
+    format!("process::run(#{{ program: \"sh\", args: [\"-c\", \"{until}\"] }})")
+}
+
 /// An empty folder, with a home of its own, so that no test sees another's keys.
 pub struct Place {
     folder: TempDir,
@@ -63,6 +69,17 @@ impl Place {
 
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Waits until the step of [`holding`] runs.
+    pub fn is_held(&self, name: &str) {
+        let begun = self.path().join(format!("{name}.begun"));
+        until(&format!("`{name}` runs"), Duration::from_mins(2), || begun.exists());
+    }
+
+    /// Lets the step of [`holding`] end.
+    pub fn lets_go(&self, name: &str) {
+        self.write(&format!("{name}.go"), "");
     }
 
     /// The command, ready to be run here.

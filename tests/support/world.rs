@@ -112,7 +112,7 @@ impl World {
             objects.all(|it| it["kind"] != "StatefulSet" || it["status"]["readyReplicas"] == it["spec"]["replicas"])
         };
         let began = std::time::Instant::now();
-        while !settled() && began.elapsed() < Duration::from_secs(5) {
+        while !settled() && began.elapsed() < Duration::from_secs(30) {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
