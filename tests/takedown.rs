@@ -9,14 +9,13 @@ use crate::support::{
 };
 
 /// Calls each of which comes before the next.
-const ORDERS: [&[&str]; 7] = [
+const ORDERS: [&[&str]; 8] = [
     &[
         "k8s DELETE jobs k8s::object/gitpod/Job",
         "k8s DELETE namespaces k8s::object/Namespace/gitpod",
         "eks DeleteAddon aws::eks::addon/gitpod/aws-ebs-csi-driver",
         "eks DeleteNodegroup aws::eks::nodegroup/gitpod/workspaces",
         "eks DeleteNodegroup aws::eks::nodegroup/gitpod/services",
-        "ec2 DeleteSecurityGroup aws::ec2::security_group/gitpod-services",
         "eks DeleteCluster aws::eks::cluster/gitpod",
         "ec2 DeleteSubnet aws::ec2::subnet/gitpod-private-1",
         "ec2 DeleteVpc aws::ec2::vpc/gitpod",
@@ -27,6 +26,13 @@ const ORDERS: [&[&str]; 7] = [
         "ec2 DeleteNatGateway aws::ec2::nat_gateway/gitpod-nat-1",
         "ec2 ReleaseAddress aws::ec2::elastic_ip/gitpod-nat-1",
         "ec2 DeleteSubnet aws::ec2::subnet/gitpod-public-1",
+        "ec2 DeleteVpc aws::ec2::vpc/gitpod",
+    ],
+    // So does their security group, which the database lets in.
+    &[
+        "rds DeleteDBInstance aws::rds::instance/gitpod-instance",
+        "eks DeleteNodegroup aws::eks::nodegroup/gitpod/services",
+        "ec2 DeleteSecurityGroup aws::ec2::security_group/gitpod-services",
         "ec2 DeleteVpc aws::ec2::vpc/gitpod",
     ],
     &[
