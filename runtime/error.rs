@@ -1,6 +1,6 @@
 //! What can go wrong below the command line, in one type that carries what the error template needs.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// What the engine may do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +42,8 @@ pub struct Error {
     pub code: Option<String>,
     /// What to do; works when pasted.
     pub hint: Option<String>,
+    /// The call that failed (`IAM GetUser`), when it was one: an operation of several is told by it to get further.
+    pub call: Option<Arc<str>>,
     /// Whether it is about the arguments of a binding alone, whatever the clouds hold.
     pub of_arguments: bool,
 }
@@ -52,7 +54,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `class` that says `message`.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), cause: None, code: None, hint: None, of_arguments: false }
+        Self { class, message: message.into(), cause: None, code: None, hint: None, call: None, of_arguments: false }
     }
 
     /// A mistake of the playbook's author or the caller.
@@ -83,6 +85,13 @@ impl Error {
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
+        self
+    }
+
+    /// The same error, of this call.
+    #[must_use]
+    pub fn of_call(mut self, call: impl Into<Arc<str>>) -> Self {
+        self.call = Some(call.into());
         self
     }
 

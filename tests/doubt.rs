@@ -6,6 +6,7 @@ use crate::support::{
     hand::Hand,
     quick::{MAX, forget_calls, play, play_ok, written},
     world::World,
+    writes,
 };
 use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType};
 use serde_json::{Value, json};
@@ -178,6 +179,22 @@ step("v", |e| aws::ec2::vpc(#{ name: "v", cidr: "10.0.0.0/16" }));
     assert_eq!(written(&world), Vec::<String>::new());
     play_ok(&world, &["destroy", "p.rhai", "--yes"]);
     assert_eq!(made(), (0, 0));
+}
+
+#[test]
+fn what_a_lost_create_made_after_all_looks_is_deleted_when_the_run_ends() {
+    let steps = r#"step("v", || aws::ec2::vpc(#{ name: "v", cidr: "10.0.0.0/16" }));
+step("more", |v| for number in 0..30 { aws::ec2::security_group(#{ name: `g${number}`, description: "g", vpc: v.id }); });
+"#;
+    let world = world_of(steps);
+    goes_wrong(&world, &[("ec2", "CreateVpc", 1, unseen_for(60))]);
+    let run = play_ok(&world, &["run", "p.rhai", "--yes", "--verbose", "--record", "calls.jsonl"]);
+    assert_eq!((sent(&world, "ec2 CreateVpc"), table(&world, "vpc").len()), (2, 1), "{}", run.stderr);
+    let calls = writes(&world.place.calls("calls.jsonl"));
+    assert_eq!(calls.last().map(String::as_str), Some("ec2 DeleteVpc"), "after everything else");
+    forget_calls(&world);
+    play_ok(&world, &["run", "p.rhai", "--yes"]);
+    assert_eq!(written(&world), Vec::<String>::new());
 }
 
 #[test]

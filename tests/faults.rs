@@ -99,6 +99,22 @@ fn bad_weather_changes_nothing() {
     }
 }
 
+#[test]
+fn what_takes_several_calls_is_not_given_up_while_it_gets_further() {
+    let _alone = crate::support::alone();
+    // Together more often than any one call is tried.
+    let fails = |operation: &str| json!({ "service": "iam", "operation": operation, "count": 9, "action": { "error": { "code": "Throttling" } } });
+    let world = faulty(&json!([fails("TagUser"), fails("CreateAccessKey")]));
+    assert_done(&world.play(&[&RUN[..], &["--step", "storage"]].concat(), &[]));
+    assert_eq!(fired(&world), [9, 9]);
+    let always =
+        json!({ "service": "iam", "operation": "CreateAccessKey", "action": { "error": { "code": "Throttling" } } });
+    let world = faulty(&json!([always]));
+    let run = world.play(&[&RUN[..], &["--step", "storage"]].concat(), &[]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert_eq!(fired(&world), [12], "a call that never succeeds is given up\n{}", run.stderr);
+}
+
 /// Creates that are sent again; `reads` go by until what they make is seen, so that those with a token in their API are
 /// sent again with it before the object is found. What has none is tagged when it is made, or has a name, and is found.
 const SENT_SIX_TIMES: [(&str, &str, u32); 10] = [
@@ -158,10 +174,12 @@ fn what_failed_while_it_was_made_is_made_again_or_taken_down() {
     let world = faulty(&rules);
     let first = world.play(&RUN, &[]);
     assert_eq!(first.code, 1, "{}", first.stderr);
-    assert!(first.stderr.contains("no room in the zone"), "{}", first.stderr);
-    let second = world.play(&RUN, &[]);
-    assert_eq!(second.code, 1, "the database fails as well\n{}", second.stderr);
-    assert!(second.stderr.contains("`aws::rds::instance/gitpod-instance` failed"), "{}", second.stderr);
+    // They are made side by side, and each goes on when the other fails.
+    for said in
+        ["`aws::eks::cluster/gitpod` failed", "no room in the zone", "`aws::rds::instance/gitpod-instance` failed"]
+    {
+        assert!(first.stderr.contains(said), "`{said}` is not in\n{}", first.stderr);
+    }
     assert_done(&world.play(&RUN, &[]));
     assert_made(&world, "made again");
 

@@ -14,31 +14,38 @@ where
 {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let call = call(std::any::type_name::<E>());
-        // What our own interceptor said is the answer, not a trouble of the SDK's.
-        if let Some(ours) = in_chain::<Error>(&error) {
-            return ours.clone();
+        told(&call, &error).of_call(call)
+    }
+}
+
+fn told<E>(call: &str, error: &SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    // What our own interceptor said is the answer, not a trouble of the SDK's.
+    if let Some(ours) = in_chain::<Error>(error) {
+        return ours.clone();
+    }
+    match error {
+        SdkError::ServiceError(told) => {
+            let status = told.raw().status().as_u16();
+            let meta = told.err().meta();
+            let request = meta.request_id().or_else(|| told.raw().headers().get("x-amzn-requestid"));
+            refused(call, meta.code(), meta.message(), request, status)
         }
-        match &error {
-            SdkError::ServiceError(told) => {
-                let status = told.raw().status().as_u16();
-                let meta = told.err().meta();
-                let request = meta.request_id().or_else(|| told.raw().headers().get("x-amzn-requestid"));
-                refused(&call, meta.code(), meta.message(), request, status)
-            }
-            SdkError::ResponseError(told) => {
-                let status = told.raw().status().as_u16();
-                let cause = format!("{call}: answer {status} cannot be read: {}", words(&error));
-                // A cut or garbled answer says nothing about whether the work was done.
-                Error::new(Class::Passing, "AWS gave an answer that cannot be read").because(cause)
-            }
-            SdkError::TimeoutError(_) => {
-                Error::new(Class::Passing, "AWS did not answer in time").because(format!("{call}: {}", words(&error)))
-            }
-            SdkError::ConstructionFailure(_) => {
-                Error::new(Class::Invalid, "the call cannot be made").because(format!("{call}: {}", words(&error)))
-            }
-            _ => unsent(&call, &error),
+        SdkError::ResponseError(told) => {
+            let status = told.raw().status().as_u16();
+            let cause = format!("{call}: answer {status} cannot be read: {}", words(error));
+            // A cut or garbled answer says nothing about whether the work was done.
+            Error::new(Class::Passing, "AWS gave an answer that cannot be read").because(cause)
         }
+        SdkError::TimeoutError(_) => {
+            Error::new(Class::Passing, "AWS did not answer in time").because(format!("{call}: {}", words(error)))
+        }
+        SdkError::ConstructionFailure(_) => {
+            Error::new(Class::Invalid, "the call cannot be made").because(format!("{call}: {}", words(error)))
+        }
+        _ => unsent(call, error),
     }
 }
 

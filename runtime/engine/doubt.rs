@@ -1,10 +1,11 @@
 //! What may have been done although nobody said so: writes whose reply was lost, intents of runs that died.
 
 use super::{
-    Engine,
+    Engine, asked_by,
     converge::Declared,
+    locked,
     remove::delete_and_wait,
-    retry::{Policy, backoff, is_ambiguous, retried},
+    retry::{Failures, Policy, backoff, is_ambiguous, retried},
 };
 use crate::{
     bind::{AnyResource, Change, Effect, Ownership, Readiness},
@@ -111,6 +112,7 @@ impl Declared<'_> {
     /// Makes the object, whose intent is in the log. `doubt`: an earlier create of it may have been done.
     pub(super) async fn made(&self, token: &str, mut doubt: bool) -> Result<Value> {
         self.cx.say("creating");
+        let mut failures = Failures::default();
         let mut tries = 0;
         let outputs = loop {
             tries += 1;
@@ -126,7 +128,8 @@ impl Declared<'_> {
                 break found;
             }
             // What was made a moment ago (a role, a zone) may not be visible to this service yet.
-            let passes = matches!(error.class, Class::Passing | Class::NotFound) && tries < Policy::CALL.tries;
+            let failed = failures.count(&error);
+            let passes = matches!(error.class, Class::Passing | Class::NotFound) && failed < Policy::CALL.tries;
             if !passes || self.cx.run.cancel.is_cancelled() {
                 if !doubt && is_without_effect(&error, writes.load(Ordering::Relaxed)) {
                     self.engine.log.append(vec![Event::Forgotten { address: self.address.clone() }]).await?;
@@ -134,7 +137,7 @@ impl Declared<'_> {
                 return Err(error.context(format!("cannot create `{}`", self.address)));
             }
             self.cx.say(&format!("trying again: {}", error.cause.as_deref().unwrap_or(&error.message)));
-            self.cx.sleep(backoff(tries + 1, rand::random())).await?;
+            self.cx.sleep(backoff(failed + 1, rand::random())).await?;
         };
         self.note_created(&outputs).await?;
         if doubt {
@@ -155,18 +158,13 @@ impl Declared<'_> {
         self.found_after_doubt(looks, &self.args).await
     }
 
-    /// Deletes what the creates made whose reply was lost, and that came into sight too late. Nothing of these tags was there
-    /// when the intent was written.
+    /// Deletes what the creates made whose reply was lost, now and once more when all steps have run.
     async fn delete_twins(&self, outputs: &Value) -> Result<()> {
         if self.meta.repeatable {
             return Ok(());
         }
-        let kind = self.kind.as_ref();
-        for twin in retried(&self.cx, Policy::FRESH, || kind.twins(&self.cx, outputs)).await? {
-            self.cx.say("deleting a second one, which a create made whose reply was lost");
-            delete_and_wait(&self.cx, kind, &twin).await?;
-        }
-        Ok(())
+        locked(&self.engine.doubtful).insert(self.address.clone());
+        delete_twins(&self.cx, self.kind.as_ref(), outputs).await
     }
 
     /// Changes the object. After a lost reply it is read before: the change may be made.
@@ -187,6 +185,15 @@ impl Declared<'_> {
     }
 }
 
+/// Deletes what came into sight too late. Nothing of these tags was there when the intent was written.
+async fn delete_twins(cx: &Cx, kind: &dyn AnyResource, outputs: &Value) -> Result<()> {
+    for twin in retried(cx, Policy::FRESH, || kind.twins(cx, outputs)).await? {
+        cx.say("deleting a second one, which a create made whose reply was lost");
+        delete_and_wait(cx, kind, &twin).await?;
+    }
+    Ok(())
+}
+
 /// Whether a create that ended like this, at its first try, surely made nothing.
 fn is_without_effect(error: &Error, writes: u64) -> bool {
     match error.class {
@@ -197,6 +204,20 @@ fn is_without_effect(error: &Error, writes: u64) -> bool {
 }
 
 impl Engine {
+    /// Looks once more for what creates made whose reply was lost: a cloud may have carried one out after all looks.
+    pub(super) async fn delete_late_twins(&self) {
+        for address in std::mem::take(&mut *locked(&self.doubtful)) {
+            let Some(resource) = self.resource(&address) else { continue };
+            let Some(kind) = self.registry.kind(&resource.kind) else { continue };
+            let cx = self.cx(&resource.step, &address);
+            if let Err(error) = asked_by(&cx, delete_twins(&cx, kind.as_ref(), &resource.outputs)).await {
+                let text =
+                    format!("there may be a second `{address}`, which a create made whose reply was lost: {error}");
+                self.reporter.hear(&Heard::Warning { text });
+            }
+        }
+    }
+
     /// What the intent `resource` made before its run died or lost the reply. What others made under its name is left.
     pub(super) async fn made_by_intent(
         &self,

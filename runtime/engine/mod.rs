@@ -68,6 +68,8 @@ pub struct Engine {
     planned: Mutex<Vec<Planned>>,
     /// Steps that looked into something of the stack in this pass.
     looked: Mutex<BTreeSet<String>>,
+    /// Addresses of what was made after a create whose reply was lost, and that may be there twice.
+    doubtful: Mutex<BTreeSet<String>>,
 }
 
 impl Engine {
@@ -91,6 +93,7 @@ impl Engine {
             goes_with: Mutex::default(),
             planned: Mutex::default(),
             looked: Mutex::default(),
+            doubtful: Mutex::default(),
         }
     }
 

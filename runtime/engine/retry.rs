@@ -5,7 +5,11 @@ use crate::{
     error::{Class, Error, Result},
     wire::TRY,
 };
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Codes by which clouds say "not now": the work was surely not done.
 const THROTTLES: [&str; 9] = [
@@ -26,10 +30,15 @@ pub const CONSISTENCY_WINDOW: Duration = Duration::from_mins(1);
 /// Life time within which something that is being deleted may still be in use by what is being deleted beside it.
 pub const IN_USE_WINDOW: Duration = Duration::from_mins(15);
 
+/// However fast simulated waits pass, a machine with much to do needs this long.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(2);
+/// Tries of what is not visible yet, also where they take longer than [`CONSISTENCY_WINDOW`].
+const TRIES_WITHIN_WINDOW: u32 = 6;
+
 /// How a call's failures are met.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Tries of a passing failure, the first included.
+    /// Tries of a passing failure, the first included; of each call, where an operation makes several.
     pub tries: u32,
     /// Whether the object was just made, so that `NotFound` may pass.
     pub fresh: bool,
@@ -57,12 +66,27 @@ pub fn backoff(next: u32, jitter: f64) -> Duration {
     doubled.min(LONGEST_WAIT).mul_f64(0.5 + jitter / 2.0)
 }
 
+/// How often each call of an operation has failed. An operation that gets further than before is not given up for what
+/// other calls of it met.
+#[derive(Debug, Default)]
+pub struct Failures(HashMap<Option<Arc<str>>, u32>);
+
+impl Failures {
+    /// Counts one; how often that call has failed by now.
+    pub fn count(&mut self, error: &Error) -> u32 {
+        let failed = self.0.entry(error.call.clone()).or_default();
+        *failed += 1;
+        *failed
+    }
+}
+
 /// Makes `call` until it succeeds, fails for good, or the policy is used up.
 pub async fn retried<T, F>(cx: &Cx, policy: Policy, mut call: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let began = Instant::now();
+    let mut failures = Failures::default();
     let mut tried = 0;
     loop {
         tried += 1;
@@ -70,10 +94,11 @@ where
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let within = |window: Duration| began.elapsed() < cx.run.pace.scaled(window).max(Duration::from_millis(500));
+        let within = |window: Duration| began.elapsed() < cx.run.pace.scaled(window).max(SHORTEST_WINDOW);
+        let failed = failures.count(&error);
         let again = match error.class {
-            Class::Passing => tried < policy.tries,
-            Class::NotFound => policy.fresh && within(CONSISTENCY_WINDOW),
+            Class::Passing => failed < policy.tries,
+            Class::NotFound => policy.fresh && (failed < TRIES_WITHIN_WINDOW || within(CONSISTENCY_WINDOW)),
             Class::InUse => policy.in_use_passes && within(IN_USE_WINDOW),
             _ => false,
         };
@@ -83,7 +108,7 @@ where
             return Err(error);
         }
         cx.say(&format!("trying again: {}", error.cause.as_deref().unwrap_or(&error.message)));
-        cx.sleep(backoff(tried + 1, rand::random())).await?;
+        cx.sleep(backoff(failed + 1, rand::random())).await?;
     }
 }
 
@@ -97,6 +122,17 @@ mod tests {
         assert_eq!(backoff(3, 1.0), FIRST_WAIT * 2);
         assert_eq!(backoff(40, 1.0), LONGEST_WAIT);
         assert!(backoff(5, 0.0) >= FIRST_WAIT * 4);
+    }
+
+    #[test]
+    fn each_call_of_an_operation_has_its_own_tries() {
+        let mut failures = Failures::default();
+        let of = |call: &str| Error::new(Class::Passing, "x").of_call(call);
+        assert_eq!([failures.count(&of("IAM GetUser")), failures.count(&of("IAM GetUser"))], [1, 2]);
+        assert_eq!(failures.count(&of("IAM TagUser")), 1, "it got further");
+        assert_eq!(failures.count(&of("IAM GetUser")), 3);
+        let other = Error::new(Class::Passing, "x");
+        assert_eq!([failures.count(&other), failures.count(&other)], [1, 2]);
     }
 
     #[test]

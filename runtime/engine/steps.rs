@@ -124,6 +124,9 @@ impl<'a> Pass<'a> {
         let outcome = run_all(&tasks, self.jobs, &stopped, &|task| {
             steps.get(task.name.as_str()).is_some_and(|step| self.run_step(step))
         });
+        if !stopped() {
+            self.runtime.block_on(self.engine.delete_late_twins());
+        }
         for step in &outcome.left {
             let why =
                 if stopped() { "the run was stopped".to_owned() } else { why_left(step, &tasks, &outcome.failed) };

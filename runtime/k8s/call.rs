@@ -128,6 +128,11 @@ impl Cluster {
 
     /// Sends, and gives the text of the answer.
     pub async fn send_text(&self, cx: &Cx, call: &Call) -> Result<String> {
+        let sent = self.sent(cx, call).await;
+        sent.map_err(|error| error.of_call(format!("{} {}", call.method, call.resource)))
+    }
+
+    async fn sent(&self, cx: &Cx, call: &Call) -> Result<String> {
         let bearer = auth::bearer(cx, self, false).await?;
         let (status, text) = self.attempt(cx, call, bearer.as_ref()).await?;
         if status != StatusCode::UNAUTHORIZED || bearer.is_none() {
