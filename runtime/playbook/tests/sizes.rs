@@ -151,7 +151,7 @@ proptest! {
                     let _ = playbook.run_step(&step.name, &BTreeMap::new(), &CancellationToken::new(), None);
                 }
             }
-            Err(found) => prop_assert!(found.iter().all(|one| !one.message.contains("gave up")), "{}", bench.shown(&found)),
+            Err(found) => prop_assert!(found.iter().all(|one| !one.message.contains("engine gave up")), "{}", bench.shown(&found)),
         }
     }
 
