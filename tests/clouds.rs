@@ -159,26 +159,54 @@ step("later", |n| aws::ec2::vpc(#{ name: "later", cidr: "10.1.0.0/16" }));
     assert_eq!((created("CreateNatGateway"), created("CreateVpc")), (1, 2));
 }
 
-#[test]
-fn clouds_are_reached_through_the_proxy_that_the_environment_names() {
+/// A proxy that lets nothing through: where it listens, and what it is asked for first.
+fn refusing_proxy() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = format!("http://someone:of-no-value@{}", proxy.local_addr().expect("bound"));
-    let asked = std::thread::spawn(move || {
+    let address = proxy.local_addr().expect("bound");
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
         let (mut stream, _) = proxy.accept().expect("a connection");
         let mut request = [0; 1000];
         let length = stream.read(&mut request).expect("a request");
         let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
         // Whatever is tried again is refused as well.
         drop(proxy);
-        String::from_utf8_lossy(&request[..length]).into_owned()
+        let _ = sender.send(String::from_utf8_lossy(&request[..length]).into_owned());
     });
+    (address, asked)
+}
+
+#[test]
+fn a_cluster_is_reached_through_the_proxy_that_its_kubeconfig_names() {
+    let (address, asked) = refusing_proxy();
+    let place = Place::new();
+    let cluster = format!(
+        "{{ name: c, cluster: {{ server: \"https://cluster.example:6443\", proxy-url: \"http://{address}\" }} }}"
+    );
+    place.write(
+        "kc",
+        &format!("current-context: c\ncontexts: [{{ name: c, context: {{ cluster: c, user: u }} }}]\nclusters: [{cluster}]\nusers: [{{ name: u, user: {{}} }}]\n"),
+    );
+    place.write("p.rhai", "step(\"a\", || k8s::get(#{ cluster: #{ name: \"c\" }, api_version: \"v1\", kind: \"Secret\", namespace: \"x\", name: \"y\" }));");
+    let mut plan = place.command(&["plan", "p.rhai", "--kubeconfig", "kc", "--pace", "max"]);
+    let mut plan = plan.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let request = asked.recv_timeout(Duration::from_mins(1)).expect("the proxy is asked");
+    let _ = plan.kill();
+    let _ = plan.wait();
+    assert!(request.starts_with("CONNECT cluster.example:6443 HTTP/1.1\r\n"), "{request}");
+}
+
+#[test]
+fn clouds_are_reached_through_the_proxy_that_the_environment_names() {
+    let (address, asked) = refusing_proxy();
+    let address = format!("http://someone:of-no-value@{address}");
     let place = Place::new();
     let mut command = place.command(&["plan", AWS, "--target", "live", "--log", "log", "--log-level", "debug"]);
     command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "of-no-value");
     command.env("HTTPS_PROXY", &address).env("GITPOD_PLAY_CALL_TIMEOUT_S", "5");
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut plan = command.spawn().expect("the program starts");
-    let request = asked.join().expect("no panic");
+    let request = asked.recv_timeout(Duration::from_mins(1)).expect("the proxy is asked");
     let _ = plan.kill();
     let _ = plan.wait();
     assert!(request.starts_with("CONNECT sts.eu-west-1.amazonaws.com:443 HTTP/1.1\r\n"), "{request}");

@@ -190,6 +190,11 @@ fn a_kubeconfig_of_a_script_neither_runs_nor_reads_nor_reaches() {
     let refused = fork.play("plan", &[]);
     assert!(refused.stderr.contains("`--allow-run touch:BASH_ENV`") && !ran(&fork), "{}", refused.stderr);
 
+    let mut fork = with_kubeconfig(&kubeconfig(here, ", proxy-url: \"http://elsewhere.example:3128\"", ""));
+    allow(&mut fork, "127.0.0.1");
+    let refused = fork.play("plan", &[]);
+    assert!(refused.stderr.contains("`--allow-net elsewhere.example`"), "{}", refused.stderr);
+
     for (cluster, user) in [
         ("", "tokenFile: ../secret.txt"),
         ("", "client-key: ../secret.txt, client-certificate: ../secret.txt"),

@@ -206,7 +206,8 @@ fn is_without_effect(error: &Error, writes: u64) -> bool {
 impl Engine {
     /// Looks once more for what creates made whose reply was lost: a cloud may have carried one out after all looks.
     pub(super) async fn delete_late_twins(&self) {
-        for address in std::mem::take(&mut *locked(&self.doubtful)) {
+        let doubtful = std::mem::take(&mut *locked(&self.doubtful));
+        for address in doubtful {
             let Some(resource) = self.resource(&address) else { continue };
             let Some(kind) = self.registry.kind(&resource.kind) else { continue };
             let cx = self.cx(&resource.step, &address);

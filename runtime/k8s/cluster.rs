@@ -110,25 +110,25 @@ pub async fn recorded(cx: &Cx, wanted: &ClusterRef) -> Result<Option<Arc<Cluster
 
 async fn connect(cx: &Cx, wanted: &ClusterRef) -> Result<Cluster> {
     ensure_crypto();
-    let (mut config, eks) = match &wanted.kubeconfig {
+    let (mut config, proxy) = match &wanted.kubeconfig {
         Some(path) => {
             // The command line's own file may do what it wants.
             let own = cx.run.endpoints.contains_key(KUBECONFIG);
             let path = if own { PathBuf::from(path) } else { reach::scripts_kubeconfig(cx, path)? };
-            (from_kubeconfig(&path, wanted.context.clone()).await?, false)
+            from_kubeconfig(&path, wanted.context.clone()).await?
         }
-        None => (from_reference(cx, wanted).await?, true),
+        None => (from_reference(cx, wanted).await?, None),
     };
     config.connect_timeout = Some(Duration::from_secs(CONNECT_TIMEOUT_S));
     config.read_timeout = Some(call_timeout(SILENCE_TIMEOUT_S));
     config.write_timeout = Some(call_timeout(SILENCE_TIMEOUT_S));
-    // What a kubeconfig says about it is left alone: it may be a script's.
-    config.proxy_url = proxy_to(&config.cluster_url);
+    config.proxy_url = proxy.or_else(|| proxy_to(&config.cluster_url));
     // The engine retries, so that each attempt is counted and recorded.
     config.default_retry = false;
     let client = kube::Client::try_from(config).map_err(|mistake| {
         Error::usage(format!("cannot set up a connection to cluster `{}`", wanted.name)).because(mistake.to_string())
     })?;
+    let eks = wanted.kubeconfig.is_none();
     Ok(Cluster { name: wanted.name.clone(), client, eks, kinds: RwLock::default(), snapshots: Snapshots::default() })
 }
 
@@ -161,13 +161,25 @@ pub fn check_kubeconfig(path: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<kube::Config> {
-    let unusable = |mistake: kube::config::KubeconfigError| {
-        Error::usage(format!("cannot use kubeconfig `{}`", path.display())).because(mistake.to_string())
+/// What a kubeconfig says about a context, and the proxy that it names itself.
+async fn from_kubeconfig(path: &Path, context: Option<String>) -> Result<(kube::Config, Option<http::Uri>)> {
+    let unusable = |why: String| Error::usage(format!("cannot use kubeconfig `{}`", path.display())).because(why);
+    let file = Kubeconfig::read_from(path).map_err(|mistake| unusable(mistake.to_string()))?;
+    let proxy = match proxy_in(&file, context.as_deref()) {
+        Some(url) => Some(url.parse().map_err(|_| unusable(format!("`proxy-url: {url}` is no URL")))?),
+        None => None,
     };
-    let file = Kubeconfig::read_from(path).map_err(unusable)?;
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    kube::Config::from_custom_kubeconfig(file, &options).await.map_err(unusable)
+    let config = kube::Config::from_custom_kubeconfig(file, &options).await;
+    Ok((config.map_err(|mistake| unusable(mistake.to_string()))?, proxy))
+}
+
+/// `proxy-url` of the cluster of `context`, or of the current one.
+fn proxy_in<'a>(file: &'a Kubeconfig, context: Option<&'a str>) -> Option<&'a str> {
+    let name = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|it| it.name == name)?.context.as_ref()?;
+    let cluster = file.clusters.iter().find(|it| it.name == context.cluster)?.cluster.as_ref()?;
+    cluster.proxy_url.as_deref().filter(|url| !url.is_empty())
 }
 
 async fn from_reference(cx: &Cx, wanted: &ClusterRef) -> Result<kube::Config> {
@@ -260,6 +272,21 @@ mod tests {
             "arn": "arn:aws:eks:…", "version": "1.33", "tags": { "a": "b" } });
         let reference: ClusterRef = serde_json::from_value(output).unwrap();
         assert_eq!(reference.endpoint.as_deref(), Some("https://x"));
+    }
+
+    #[test]
+    fn the_proxy_is_that_of_the_context() {
+        let file: Kubeconfig = serde_json::from_value(serde_json::json!({
+            "current-context": "near",
+            "contexts": [{ "name": "near", "context": { "cluster": "a", "user": "u" } },
+                         { "name": "far", "context": { "cluster": "b", "user": "u" } }],
+            "clusters": [{ "name": "a", "cluster": { "server": "https://a" } },
+                         { "name": "b", "cluster": { "server": "https://b", "proxy-url": "http://proxy:3128" } }],
+        }))
+        .unwrap();
+        assert_eq!(proxy_in(&file, None), None);
+        assert_eq!(proxy_in(&file, Some("far")), Some("http://proxy:3128"));
+        assert_eq!(proxy_in(&file, Some("nowhere")), None);
     }
 
     #[test]

@@ -78,10 +78,12 @@ pub fn scripts_kubeconfig(cx: &Cx, path: &str) -> Result<PathBuf> {
 
 fn check_cluster(cx: &Cx, cluster: &Cluster) -> Result<()> {
     check_files(cx, [&cluster.certificate_authority])?;
-    let Some(server) = &cluster.server else { return Ok(()) };
-    let url = Url::parse(server)
-        .map_err(|mistake| Error::usage(format!("server `{server}` is no URL")).because(mistake.to_string()))?;
-    cx.run.allowed.check_net(url.host_str().unwrap_or_default(), url.port())
+    for server in [&cluster.server, &cluster.proxy_url].into_iter().flatten().filter(|url| !url.is_empty()) {
+        let url = Url::parse(server)
+            .map_err(|mistake| Error::usage(format!("`{server}` is no URL")).because(mistake.to_string()))?;
+        cx.run.allowed.check_net(url.host_str().unwrap_or_default(), url.port())?;
+    }
+    Ok(())
 }
 
 fn check_user(cx: &Cx, user: &AuthInfo) -> Result<()> {
