@@ -98,6 +98,8 @@ fn what_is_taken_down_goes_in_the_guides_order() {
     let left: Vec<String> =
         differences(&nothing, &world.objects()).into_iter().filter(|line| !line.starts_with("+ rds.")).collect();
     assert_eq!(left, Vec::<String>::new());
+    let status = world.play(&["sandbox", "status"], &[]).stdout;
+    assert!(status.contains("rds  1 backup, 1 snapshot") && !status.contains("ec2 "), "{status}");
 }
 
 #[test]

@@ -8,8 +8,17 @@ use clap::{
 };
 use std::process::ExitCode;
 
-/// Names further from a known one than this are not taken for a slip.
+/// Names further from a known one than this are not taken for a slip, nor are those that share less than half with it.
 const LARGEST_SLIP: usize = 3;
+
+/// What other tools call our verbs.
+const KNOWN_ELSEWHERE: [(&str, &[&str]); 5] = [
+    ("run", &["apply", "up", "deploy", "create", "install", "refresh"]),
+    ("plan", &["preview", "diff", "dry-run"]),
+    ("destroy", &["delete", "down", "teardown", "remove"]),
+    ("watch", &["dev", "serve"]),
+    ("check", &["validate", "lint", "test"]),
+];
 
 /// Verbs whose `--json` gives events.
 const TELLING_EVENTS: [&str; 4] = ["run", "plan", "destroy", "watch"];
@@ -50,9 +59,7 @@ fn diagnostic(mistake: &Error, verb: &str) -> Diagnostic {
     match mistake.kind() {
         ErrorKind::InvalidSubcommand => {
             let wrong = texts(mistake, ContextKind::InvalidSubcommand).concat();
-            let slip = |known: &&&str| strsim::damerau_levenshtein(known, &wrong);
-            let nearest = verbs.iter().min_by_key(slip).filter(|known| slip(known) <= LARGEST_SLIP);
-            let hint = nearest.map(|known| format!("did you mean `{known}`?"));
+            let hint = verb_meant(&wrong, &verbs).map(|known| format!("did you mean `{known}`?"));
             Diagnostic::usage(format!("there is no verb `{wrong}`")).hint(hint.unwrap_or(help))
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
@@ -87,6 +94,17 @@ fn diagnostic(mistake: &Error, verb: &str) -> Diagnostic {
     }
 }
 
+/// The verb that was probably meant: another tool's word for it, or one that is nearly the same.
+fn verb_meant<'a>(wrong: &str, verbs: &[&'a str]) -> Option<&'a str> {
+    if let Some((known, _)) = KNOWN_ELSEWHERE.iter().find(|(_, names)| names.contains(&wrong)) {
+        return Some(known);
+    }
+    let slip = |known: &&&str| strsim::damerau_levenshtein(known, wrong);
+    let length = |known: &str| known.chars().count().min(wrong.chars().count());
+    let near = |known: &&&str| slip(known) <= LARGEST_SLIP && slip(known) * 2 <= length(known);
+    verbs.iter().min_by_key(slip).filter(near).copied()
+}
+
 /// What a value must be, from the reason why another one was refused.
 fn wanted(why: &str) -> String {
     match why.split_once(" is not in ").and_then(|(_, range)| range.split_once("..=")) {
@@ -118,6 +136,9 @@ mod tests {
     fn mistakes_name_what_is_wrong_and_what_was_probably_meant() {
         let cases = [
             (&["rnu", "p"][..], "error: there is no verb `rnu`\nhint: did you mean `run`?\n"),
+            (&["destory", "p"], "error: there is no verb `destory`\nhint: did you mean `destroy`?\n"),
+            (&["apply", "p"], "error: there is no verb `apply`\nhint: did you mean `run`?\n"),
+            (&["fork", "p"], "error: there is no verb `fork`\nhint: `gitpod-play --help` says what there is\n"),
             (&["plan", "p", "--stepp", "x"], "error: there is no option `--stepp`\nhint: did you mean `--step`?\n"),
             (&["plan"], "error: `<PLAYBOOK>` is missing\nhint: `gitpod-play plan --help` says what there is\n"),
             (

@@ -55,7 +55,8 @@ fn asked(url: &str) -> Result<Contents> {
 
 /// AWS shows for an hour what is gone.
 fn is_there(document: &Value) -> bool {
-    !matches!(document["state"].as_str(), Some("deleted" | "terminated"))
+    let states = [&document["state"], &document["instanceState"]["name"]];
+    !states.iter().any(|state| matches!(state.as_str(), Some("deleted" | "terminated")))
 }
 
 impl Contents {
