@@ -191,6 +191,11 @@ pub async fn run(cluster: Weak<Cluster>) {
         turn(&mut context);
         memory = context.memory;
         drop(context.cluster);
+        if !memory.queue.is_empty() {
+            // Others in this process have timers and sockets, which nobody looks at while a task runs.
+            tokio::task::yield_now().await;
+            continue;
+        }
         let next = memory.timers.first().map(|(due, _)| *due);
         let later = Instant::now() + Duration::from_hours(1);
         tokio::select! {
@@ -200,7 +205,10 @@ pub async fn run(cluster: Weak<Cluster>) {
     }
 }
 
-/// One turn: notes what changed and which timers have run, and reconciles those objects.
+/// Objects that are reconciled in one turn.
+const A_TURN: usize = 8;
+
+/// One turn: notes what changed and which timers have run, and reconciles the first of those objects.
 fn turn(context: &mut Context) {
     let (changes, newest) = {
         let objects = context.store().read();
@@ -219,7 +227,8 @@ fn turn(context: &mut Context) {
     while context.memory.timers.first().is_some_and(|(due, _)| *due <= now) {
         context.memory.queue.extend(context.memory.timers.pop_first().map(|(_, key)| key));
     }
-    while let Some(key) = context.memory.queue.pop_first() {
+    for _ in 0..A_TURN {
+        let Some(key) = context.memory.queue.pop_first() else { return };
         let found = context.store().read().find(&key).cloned();
         if let Some(object) = found {
             // What a controller is refused (the object went, its namespace ends) it tries again
