@@ -92,8 +92,7 @@ fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::failed(format!("cannot write `{}`", path.display())).because(error.to_string())
 }
 
-/// Writes a file, whole or not at all: nobody reads a half.
-pub fn write(path: &Path, content: &str) -> Result<()> {
+fn write(path: &Path, content: &str) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|error| failed(path, &error))?;
     let mut draft = path.as_os_str().to_owned();

@@ -189,7 +189,7 @@ fn cached_at(cx: &Cx, url: &str) -> PathBuf {
 }
 
 /// Written beside and renamed, so that a cut-off file is never found under its name.
-fn keep(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub fn keep(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -34,7 +34,7 @@ mod settings;
 mod settings_value;
 mod sources;
 mod step;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 mod taint;
 mod tainted;

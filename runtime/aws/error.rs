@@ -18,6 +18,7 @@ where
     }
 }
 
+/// The error in our words, not yet of a call.
 fn told<E>(call: &str, error: &SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,

@@ -284,7 +284,7 @@ async fn serve(folder: &Path, reach: &Reach, port: u16) -> Result<Result<(Servin
     };
     let path = folder.join("serving.json");
     let text = serde_json::to_string(&serving).map_err(|error| Error::failed(error.to_string()))?;
-    crate::file::write(&path, &text)?;
+    crate::http::keep(&path, text.as_bytes()).map_err(failed)?;
     Ok(Ok((serving, Served { sandbox, _notice: Notice(path), using: None })))
 }
 
@@ -320,7 +320,9 @@ impl Standing {
             let text = kube.kubeconfig(&cluster);
             // Whoever waits for it reads it as soon as it is there.
             if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
-                crate::file::write(&file, &text)?;
+                crate::http::keep(&file, text.as_bytes()).map_err(|error| {
+                    Error::failed(format!("cannot write `{}`", file.display())).because(error.to_string())
+                })?;
             }
             files.push((cluster, file.display().to_string()));
         }

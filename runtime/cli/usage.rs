@@ -1,22 +1,18 @@
 //! Mistakes in the command line, after the template of all errors.
 
 use super::{Cli, Exit, show};
-use crate::playbook::Diagnostic;
+use crate::playbook::{Diagnostic, suggest};
 use clap::{
     CommandFactory, Error,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use std::process::ExitCode;
 
-/// Names further from a known one than this are not taken for a slip, nor are those that share less than half with it.
-const LARGEST_SLIP: usize = 3;
-
 /// What other tools call our verbs.
-const KNOWN_ELSEWHERE: [(&str, &[&str]); 5] = [
-    ("run", &["apply", "up", "deploy", "create", "install", "refresh"]),
+const KNOWN_ELSEWHERE: [(&str, &[&str]); 4] = [
+    ("run", &["apply", "up", "deploy", "create", "install"]),
     ("plan", &["preview", "diff", "dry-run"]),
     ("destroy", &["delete", "down", "teardown", "remove"]),
-    ("watch", &["dev", "serve"]),
     ("check", &["validate", "lint", "test"]),
 ];
 
@@ -96,13 +92,8 @@ fn diagnostic(mistake: &Error, verb: &str) -> Diagnostic {
 
 /// The verb that was probably meant: another tool's word for it, or one that is nearly the same.
 fn verb_meant<'a>(wrong: &str, verbs: &[&'a str]) -> Option<&'a str> {
-    if let Some((known, _)) = KNOWN_ELSEWHERE.iter().find(|(_, names)| names.contains(&wrong)) {
-        return Some(known);
-    }
-    let slip = |known: &&&str| strsim::damerau_levenshtein(known, wrong);
-    let length = |known: &str| known.chars().count().min(wrong.chars().count());
-    let near = |known: &&&str| slip(known) <= LARGEST_SLIP && slip(known) * 2 <= length(known);
-    verbs.iter().min_by_key(slip).filter(near).copied()
+    let elsewhere = KNOWN_ELSEWHERE.iter().find(|(_, names)| names.contains(&wrong)).map(|(known, _)| *known);
+    elsewhere.or_else(|| suggest::nearest(wrong, verbs.iter().copied()))
 }
 
 /// What a value must be, from the reason why another one was refused.

@@ -78,9 +78,10 @@ pub fn scripts_kubeconfig(cx: &Cx, path: &str) -> Result<PathBuf> {
 
 fn check_cluster(cx: &Cx, cluster: &Cluster) -> Result<()> {
     check_files(cx, [&cluster.certificate_authority])?;
-    for server in [&cluster.server, &cluster.proxy_url].into_iter().flatten().filter(|url| !url.is_empty()) {
-        let url = Url::parse(server)
-            .map_err(|mistake| Error::usage(format!("`{server}` is no URL")).because(mistake.to_string()))?;
+    let proxy = cluster.proxy_url.as_ref().filter(|url| !url.is_empty());
+    for (field, url) in cluster.server.iter().map(|url| ("server", url)).chain(proxy.map(|url| ("proxy-url", url))) {
+        let url = Url::parse(url)
+            .map_err(|mistake| Error::usage(format!("{field} `{url}` is no URL")).because(mistake.to_string()))?;
         cx.run.allowed.check_net(url.host_str().unwrap_or_default(), url.port())?;
     }
     Ok(())
