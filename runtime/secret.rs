@@ -7,7 +7,7 @@
 mod forms;
 
 use crate::value::{SECRET_CLOSE, SECRET_OPEN, SECRET_SHOWN, shown_text};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{
@@ -117,6 +117,11 @@ pub fn hide(text: &str) -> String {
     }
 }
 
+/// Whether a remembered plaintext, in any of its forms, stands in `text` outside of marked regions.
+pub fn stands_in(text: &str) -> bool {
+    text.len() >= SHORTEST_SEARCHED && finder().is_some_and(|finder| finder.is_match(&shown_text(text)))
+}
+
 /// Finds the longest form that begins at a place: a secret may contain another one. `None` before the first secret.
 fn finder() -> Option<Arc<AhoCorasick>> {
     {
@@ -127,7 +132,11 @@ fn finder() -> Option<Arc<AhoCorasick>> {
     }
     let mut seen = SEEN.write().unwrap_or_else(PoisonError::into_inner);
     if seen.finder.is_none() {
-        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&seen.forms);
+        // Built anew whenever a secret is learnt, and searched in short texts: a table of all states costs more than it saves.
+        let built = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&seen.forms);
         // It can only fail for more text than a process can hold.
         seen.finder = built.ok().map(Arc::new);
     }

@@ -4,7 +4,7 @@
 //! cluster that nothing in this one stands for (cert-manager's, the ACME server behind it, and AWS's for load balancers).
 
 use crate::support::{
-    ALLOW_DATABASE, AWS, Ended, Place, bounded, ended,
+    ALLOW_DATABASE, AWS, Ended, Place, bounded, ended, holding,
     servers::{Files, Kubelab, Moto, ours},
     until, writes,
 };
@@ -269,16 +269,10 @@ fn the_state_log_in_a_bucket_of_others() {
     let moto = Moto::start();
     moto.ask("bucket", "company-state");
     let place = Place::new();
-    place.write(
-        "net.rhai",
-        r#"target("aws", #{ region: "eu-west-1" });
+    let steps = r#"target("aws", #{ region: "eu-west-1" });
 step("network", || aws::ec2::vpc(#{ name: "n", cidr: "10.0.0.0/16" }));
-step("password", |network| random::password(#{ name: "p" }).name);
-step("slow", |password| process::run(#{
-    program: "sh", args: ["-c", "touch begun; while [ ! -e go-on ]; do sleep 0.1; done"], timeout_s: 60,
-}));
-"#,
-    );
+step("password", |network| random::password(#{ name: "p" }).name);"#;
+    place.write("net.rhai", &format!("{steps}\nstep(\"slow\", |password| {});\n", holding("slow")));
     let command = |args: &[&str]| {
         let mut command = place.command(args);
         command
@@ -294,13 +288,14 @@ step("slow", |password| process::run(#{
     let before = moto.ask("inventory", "");
 
     let first = command(&run).stdout(std::process::Stdio::null()).spawn().expect("the first run starts");
-    until("the first run has made its network", limit, || moto.ask("inventory", "")["vpcs"] != before["vpcs"]);
+    place.is_held("slow");
+    assert_ne!(moto.ask("inventory", "")["vpcs"], before["vpcs"], "the first run has made its network");
     let second = ended(bounded(command(&run), limit));
     assert_eq!(second.code, 1, "{}", second.stderr);
     for words in ["in use by", &format!("pid {}", first.id()), "since", "lease"] {
         assert!(second.stderr.contains(words), "`{words}` is missing in {}", second.stderr);
     }
-    place.write("go-on", "");
+    place.lets_go("slow");
     let first = first.wait_with_output().expect("the first run ends");
     assert!(first.status.success(), "the first run is not disturbed");
 
@@ -319,14 +314,13 @@ step("slow", |password| process::run(#{
 /// A holder that sleeps past its lease is fenced when it wakes; one that was killed keeps nobody waiting on its own machine.
 fn holders_that_sleep_and_die(place: &Place, run: &dyn Fn() -> std::process::Command) {
     let limit = Duration::from_mins(1);
-    let (go_on, begun) = (place.path().join("go-on"), place.path().join("begun"));
     let waiting = || {
-        for file in [&go_on, &begun] {
-            let _ = std::fs::remove_file(file);
+        for file in ["slow.go", "slow.begun"] {
+            let _ = std::fs::remove_file(place.path().join(file));
         }
         let holder = run().env("GITPOD_PLAY_LEASE_S", "3").stderr(std::process::Stdio::piped()).spawn();
         let holder = holder.expect("a run starts");
-        until("it holds the stack", limit, || begun.exists());
+        place.is_held("slow");
         let refused = ended(bounded(run(), limit));
         assert!(refused.stderr.contains(&format!("pid {}", holder.id())), "{}", refused.stderr);
         holder
@@ -337,7 +331,7 @@ fn holders_that_sleep_and_die(place: &Place, run: &dyn Fn() -> std::process::Com
     };
     let sleeper = waiting();
     signal(sleeper.id(), "STOP");
-    std::fs::write(&go_on, "").expect("a file");
+    place.lets_go("slow");
     until("another one takes over", limit, || ended(bounded(run(), limit)).code == 0);
     signal(sleeper.id(), "CONT");
     let woken = ended(sleeper.wait_with_output().expect("it ends"));
@@ -346,7 +340,7 @@ fn holders_that_sleep_and_die(place: &Place, run: &dyn Fn() -> std::process::Com
     let mut killed = waiting();
     signal(killed.id(), "KILL");
     killed.wait().expect("it is gone");
-    std::fs::write(&go_on, "").expect("a file");
+    place.lets_go("slow");
     let next = ended(bounded(run(), limit));
     assert_eq!(next.code, 0, "{}", next.stderr);
     assert!(next.stderr.contains("took over"), "{}", next.stderr);

@@ -240,8 +240,7 @@ impl Keys {
 
 /// Whether the text has to be encrypted: it is marked, or holds a secret that lost its mark.
 fn is_secret(text: &str) -> bool {
-    text.contains([SECRET_OPEN, SECRET_CLOSE])
-        || (text.len() >= 6 && secret::hide(text) != crate::value::shown_text(text))
+    (!text.is_ascii() && text.contains([SECRET_OPEN, SECRET_CLOSE])) || secret::stands_in(text)
 }
 
 /// Whether anything in `value` has to be encrypted.
