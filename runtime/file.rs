@@ -88,7 +88,8 @@ fn digest(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
+/// What is said of a file that cannot be written.
+pub fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::failed(format!("cannot write `{}`", path.display())).because(error.to_string())
 }
 

@@ -35,7 +35,7 @@ pub fn has_unknown(value: &Value) -> bool {
 
 /// Whether a secret stands anywhere in `value`, map keys included.
 pub fn has_secret(value: &Value) -> bool {
-    any_text(value, &|text| text.contains(SECRET_OPEN) || text.contains(SECRET_CLOSE))
+    any_text(value, &has_marked_secret)
 }
 
 /// `value` as a cloud may see it: secrets in the clear, without their markers.
@@ -71,6 +71,11 @@ pub fn shown_text(text: &str) -> String {
     // What a debug format makes of the markers around a secret that was hidden by its plaintext.
     let out = out.replace("\\u{e002}", "").replace("\\u{e003}", "");
     out.replace(UNKNOWN_OPEN, "<").replace(UNKNOWN_CLOSE, ">")
+}
+
+/// Whether a marker of secrets stands in `text`.
+pub fn has_marked_secret(text: &str) -> bool {
+    !text.is_ascii() && text.contains([SECRET_OPEN, SECRET_CLOSE])
 }
 
 /// Whether a marker, or what a debug format makes of one, can stand in `text`. Most texts are ASCII without a backslash, which is seen

@@ -320,9 +320,7 @@ impl Standing {
             let text = kube.kubeconfig(&cluster);
             // Whoever waits for it reads it as soon as it is there.
             if std::fs::read_to_string(&file).ok().as_deref() != Some(&text) {
-                crate::http::keep(&file, text.as_bytes()).map_err(|error| {
-                    Error::failed(format!("cannot write `{}`", file.display())).because(error.to_string())
-                })?;
+                crate::http::keep(&file, text.as_bytes()).map_err(|error| crate::file::failed(&file, &error))?;
             }
             files.push((cluster, file.display().to_string()));
         }

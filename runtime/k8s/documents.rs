@@ -3,7 +3,7 @@
 use super::manifest::Identity;
 use crate::{
     error::{Error, Result},
-    value::{SECRET_CLOSE, SECRET_OPEN},
+    value::{SECRET_CLOSE, SECRET_OPEN, has_marked_secret},
 };
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 /// [`crate::error::Class::Usage`] with the line for text that is no YAML, and for documents that are no objects.
 pub fn parsed(text: &str, origin: &str) -> Result<Vec<Value>> {
     let inner = text.strip_prefix(SECRET_OPEN).and_then(|text| text.strip_suffix(SECRET_CLOSE));
-    if let Some(inner) = inner.filter(|inner| !inner.contains([SECRET_OPEN, SECRET_CLOSE])) {
+    if let Some(inner) = inner.filter(|inner| !has_marked_secret(inner)) {
         let mut objects = parsed(inner, origin)?;
         let fields = objects.iter_mut().filter_map(Value::as_object_mut).flatten();
         let told = |field: &str| ["apiVersion", "kind", "metadata"].contains(&field);

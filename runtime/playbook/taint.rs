@@ -3,7 +3,7 @@
 //! A value that is unknown or secret as a whole has a type of its own, so that no built-in function can look into it.
 //! Interpolated into text it becomes a marked region (see [`crate::value`]); [`super::guard`] watches over those.
 
-use crate::value::{SECRET_CLOSE, SECRET_OPEN, UNKNOWN_CLOSE, UNKNOWN_OPEN, shown_text};
+use crate::value::{SECRET_CLOSE, SECRET_OPEN, UNKNOWN_CLOSE, UNKNOWN_OPEN, has_marked_secret, shown_text};
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ pub(super) fn of_text(text: &str) -> Option<Taint> {
         let path = path.split(UNKNOWN_CLOSE).next().unwrap_or(path);
         return Some(Taint::Unknown(Unknown::new(&shown_text(path))));
     }
-    text.contains([SECRET_OPEN, SECRET_CLOSE]).then_some(Taint::Secret)
+    has_marked_secret(text).then_some(Taint::Secret)
 }
 
 /// What taints `value` itself, without looking into lists and maps.

@@ -3,7 +3,7 @@
 use crate::{
     error::{Class, Error, Result},
     secret,
-    value::{SECRET_CLOSE, SECRET_OPEN},
+    value::{SECRET_CLOSE, SECRET_OPEN, has_marked_secret},
 };
 use age::{
     secrecy::ExposeSecret,
@@ -240,7 +240,7 @@ impl Keys {
 
 /// Whether the text has to be encrypted: it is marked, or holds a secret that lost its mark.
 fn is_secret(text: &str) -> bool {
-    (!text.is_ascii() && text.contains([SECRET_OPEN, SECRET_CLOSE])) || secret::stands_in(text)
+    has_marked_secret(text) || secret::stands_in(text)
 }
 
 /// Whether anything in `value` has to be encrypted.
